@@ -1,0 +1,30 @@
+#include "holdfast/config/config.hpp"
+
+#include "config/words.hpp"
+
+namespace holdfast::config {
+
+std::string_view to_string(TlsVersion value) noexcept {
+  return tls_version_words[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(Policy value) noexcept {
+  return policy_words[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(ProbeType value) noexcept {
+  return probe_type_words[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(LogLevel value) noexcept {
+  return log_level_words[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(LogFormat value) noexcept {
+  return log_format_words[static_cast<std::size_t>(value)];
+}
+
+const Upstream* Config::find_upstream(std::string_view name) const noexcept {
+  for (const Upstream& upstream : upstreams) {
+    if (upstream.name == name) return &upstream;
+  }
+  return nullptr;
+}
+
+}  // namespace holdfast::config

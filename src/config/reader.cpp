@@ -1,0 +1,219 @@
+#include "config/reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/units.hpp"
+
+namespace holdfast::config {
+namespace {
+
+using nlohmann::json;
+
+std::string shown(const json& value) {
+  if (value.is_string()) return quote(value.get_ref<const std::string&>());
+  if (value.is_object()) return value.empty() ? "{}" : "an object";
+  if (value.is_array()) return value.empty() ? "[]" : "a list of " + std::to_string(value.size());
+  return value.dump();
+}
+
+std::string list_of(std::span<const std::string_view> words) {
+  std::string out;
+  for (const std::string_view word : words) out += (out.empty() ? "\"" : ", \"") + std::string(word) + "\"";
+  return out;
+}
+
+std::string allowed_durations(DurationRange range) {
+  std::string out =
+      "must be a duration from " + print_duration(range.low) + " to " + print_duration(range.high);
+  if (range.zero == Zero::means_off) out += " or 0";
+  return out + ", such as \"250ms\", \"10s\", \"5m\" or \"1h\"";
+}
+
+std::string allowed_numbers(NumberRange range) {
+  std::string out =
+      "must be an integer from " + std::to_string(range.low) + " to " + std::to_string(range.high);
+  if (range.word_for_zero != nullptr) out += " or \"" + std::string(range.word_for_zero) + "\"";
+  return out;
+}
+
+std::string allowed_count(Count count) {
+  return "must be a list of " + std::to_string(count.low) + " to " + std::to_string(count.high);
+}
+
+// Integers as JSON has them: 5 and 5.0 are one number to it, but a fraction is a mistake here.
+std::optional<std::uint64_t> as_integer(const json& value) {
+  if (!value.is_number_unsigned()) return std::nullopt;
+  return value.get<std::uint64_t>();
+}
+
+}  // namespace
+
+std::string Reader::place(const char* key) const {
+  return path_.empty() ? key : path_ + "." + key;
+}
+
+const json* Reader::find(Key key) {
+  known_.emplace_back(key.name);
+  const auto found = tree_.find(key.name);
+  if (found != tree_.end()) return &*found;
+  if (key.presence == Presence::required) problems_.error(place(key.name), "is missing");
+  return nullptr;
+}
+
+void Reader::wrong(const std::string& where, const json& value, const std::string& allowed) {
+  problems_.error(where, "is " + shown(value) + ", " + allowed);
+}
+
+void Reader::text(Key key, std::string& value, const TextCheck& check) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  if (!found->is_string()) return wrong(place(key.name), *found, "must be a string");
+  const auto& text = found->get_ref<const std::string&>();
+  // No file or host name has one, and C functions would stop there.
+  if (text.find('\0') != std::string::npos) return wrong(place(key.name), *found, "must not contain NUL");
+  const std::string why = check ? check(text) : "";
+  if (!why.empty()) return wrong(place(key.name), *found, why);
+  value = text;
+}
+
+void Reader::texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) {
+  const json* found = find(key);
+  if (found == nullptr || !check_array(*found, place(key.name), count)) return;
+  value.clear();
+  for (std::size_t i = 0; i < found->size(); ++i) {
+    const json& item = (*found)[i];
+    const std::string where = place(key.name) + "[" + std::to_string(i) + "]";
+    if (!item.is_string()) {
+      wrong(where, item, "must be a string");
+      value.emplace_back();  // keeps the indices of the file
+      continue;
+    }
+    value.push_back(item.get<std::string>());
+    const std::string why = check ? check(value.back()) : "";
+    if (!why.empty()) wrong(where, item, why);
+  }
+}
+
+void Reader::number(Key key, std::uint64_t& value, NumberRange range) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  const bool is_word = range.word_for_zero != nullptr && found->is_string() && *found == range.word_for_zero;
+  if (is_word) {
+    value = 0;
+    return;
+  }
+  const auto integer = as_integer(*found);
+  const bool good = integer && *integer >= range.low && *integer <= range.high;
+  if (!good) return wrong(place(key.name), *found, allowed_numbers(range));
+  value = *integer;
+}
+
+void Reader::size(Key key, std::uint64_t& value) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  const auto parsed =
+      found->is_string() ? parse_size(found->get_ref<const std::string&>()) : as_integer(*found);
+  if (!parsed)
+    return wrong(place(key.name), *found, "must be bytes, such as 4096, \"64KiB\", \"1MiB\" or \"2GiB\"");
+  value = *parsed;
+}
+
+void Reader::duration(Key key, std::chrono::milliseconds& value, DurationRange range) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  std::optional<std::chrono::milliseconds> parsed;
+  if (found->is_string()) parsed = parse_duration(found->get_ref<const std::string&>());
+  // Zero is the one number that needs no unit.
+  if (as_integer(*found) == 0U) parsed = std::chrono::milliseconds(0);
+  const bool is_off = parsed && parsed->count() == 0 && range.zero == Zero::means_off;
+  const bool good = parsed && (is_off || (*parsed >= range.low && *parsed <= range.high));
+  if (!good) return wrong(place(key.name), *found, allowed_durations(range));
+  value = *parsed;
+}
+
+void Reader::flag(Key key, bool& value) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  if (!found->is_boolean()) return wrong(place(key.name), *found, "must be true or false");
+  value = found->get<bool>();
+}
+
+void Reader::choice(Key key, std::size_t& index, std::span<const std::string_view> words) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  const std::string allowed = "must be one of " + list_of(words);
+  if (!found->is_string()) return wrong(place(key.name), *found, allowed);
+  const auto& text = found->get_ref<const std::string&>();
+  const auto word = std::find(words.begin(), words.end(), text);
+  if (word == words.end()) {
+    const std::vector<std::string> candidates(words.begin(), words.end());
+    return wrong(place(key.name), *found, allowed + did_you_mean(text, candidates));
+  }
+  index = static_cast<std::size_t>(word - words.begin());
+}
+
+void Reader::read_object(const json& value, const std::string& where, const Shape& shape) {
+  if (!value.is_object()) {
+    wrong(where, value, "must be an object");
+    // The shape still runs, without input and in silence, so that list elements keep their indices.
+    const json nothing = json::object();
+    Problems ignored;
+    Reader empty(nothing, where, ignored);
+    return shape(empty);
+  }
+  Reader inner(value, where, problems_);
+  shape(inner);
+  inner.finish();
+}
+
+void Reader::object(Key key, const Shape& shape) {
+  const json* found = find(key);
+  if (found != nullptr) read_object(*found, place(key.name), shape);
+}
+
+void Reader::list(Key key, Count count, const Shape& shape) {
+  const json* found = find(key);
+  if (found == nullptr || !check_array(*found, place(key.name), count)) return;
+  for (std::size_t i = 0; i < found->size(); ++i) {
+    read_object((*found)[i], place(key.name) + "[" + std::to_string(i) + "]", shape);
+  }
+}
+
+bool Reader::check_array(const json& value, const std::string& where, Count count) {
+  const bool good = value.is_array() && value.size() >= count.low && value.size() <= count.high;
+  if (!good) wrong(where, value, allowed_count(count));
+  return good;
+}
+
+void Reader::later(std::initializer_list<const char*> keys) {
+  later_.assign(keys.begin(), keys.end());
+}
+
+void Reader::ignored(const char* key) {
+  known_.emplace_back(key);
+}
+
+void Reader::finish() {
+  for (const auto& [key, value] : tree_.items()) {
+    if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    const bool documented = std::find(later_.begin(), later_.end(), key) != later_.end();
+    // Unknown keys are of any form: show them quoted unless they are plain words.
+    const bool plain =
+        std::all_of(key.begin(), key.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+    const std::string shown_key = plain && key.size() <= 64 ? key : quote(key);
+    const std::string where = path_.empty() ? shown_key : path_ + "." + shown_key;
+    if (documented) {
+      problems_.error(where, "is not available in this version");
+      continue;
+    }
+    std::string hint = did_you_mean(key, known_);
+    if (hint.empty()) {
+      hint = "; known here:";
+      for (const std::string& known : known_) hint += " " + known;
+    }
+    problems_.error(where, "is not a known key" + hint);
+  }
+}
+
+}  // namespace holdfast::config

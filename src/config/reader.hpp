@@ -1,0 +1,52 @@
+#pragma once
+// The visitor that fills structs from a JSON tree and reports everything that doesn't fit.
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "config/problems.hpp"
+#include "config/visitor.hpp"
+
+namespace holdfast::config {
+
+/// Reads one JSON object. The keys that the shape asks for are the known ones; finish() reports the
+/// others. A field whose value is wrong keeps its default, so that reading can go on.
+class Reader : public Visitor {
+ public:
+  /// `tree` and `problems` outlive the reader; `path` is where the object stands, "" for the root.
+  Reader(const nlohmann::json& tree, std::string path, Problems& problems)
+      : tree_(tree), path_(std::move(path)), problems_(problems) {}
+
+  void text(Key key, std::string& value, const TextCheck& check) override;
+  void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) override;
+  void number(Key key, std::uint64_t& value, NumberRange range) override;
+  void size(Key key, std::uint64_t& value) override;
+  void duration(Key key, std::chrono::milliseconds& value, DurationRange range) override;
+  void flag(Key key, bool& value) override;
+  void choice(Key key, std::size_t& index, std::span<const std::string_view> words) override;
+  void object(Key key, const Shape& shape) override;
+  void list(Key key, Count count, const Shape& shape) override;
+  void later(std::initializer_list<const char*> keys) override;
+  void ignored(const char* key) override;
+
+  /// Call once, after the shape ran.
+  void finish();
+
+ private:
+  [[nodiscard]] std::string place(const char* key) const;
+  // The value, or null if absent (then a required key has been reported).
+  [[nodiscard]] const nlohmann::json* find(Key key);
+  void wrong(const std::string& place, const nlohmann::json& value, const std::string& allowed);
+  void read_object(const nlohmann::json& value, const std::string& place, const Shape& shape);
+  // False if `value` is not an array within `count`; reported.
+  bool check_array(const nlohmann::json& value, const std::string& place, Count count);
+
+  const nlohmann::json& tree_;
+  std::string path_;
+  Problems& problems_;
+  std::vector<std::string> known_;
+  std::vector<std::string> later_;
+};
+
+}  // namespace holdfast::config

@@ -1,0 +1,111 @@
+#include "config/schema.hpp"
+
+#include <utility>
+
+#include "config/shape.hpp"
+#include "config/units.hpp"
+
+namespace holdfast::config {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+json reference(const char* definition) {
+  return {{"$ref", std::string("#/$defs/") + definition}};
+}
+
+class SchemaWriter : public Visitor {
+ public:
+  void text(Key key, std::string& value, const TextCheck&) override {
+    json type{{"type", "string"}};
+    if (!value.empty()) type["default"] = value;
+    add(key, std::move(type));
+  }
+  void texts(Key key, std::vector<std::string>&, Count count, const TextCheck&) override {
+    add(key, array(json{{"type", "string"}}, count));
+  }
+  void number(Key key, std::uint64_t& value, NumberRange range) override {
+    json type{{"type", "integer"}, {"minimum", range.low}, {"maximum", range.high}};
+    if (range.word_for_zero == nullptr) {
+      type["default"] = value;
+      return add(key, std::move(type));
+    }
+    json either{{"anyOf", json::array({json{{"const", range.word_for_zero}}, std::move(type)})}};
+    either["default"] = value == 0 ? json(range.word_for_zero) : json(value);
+    add(key, std::move(either));
+  }
+  void size(Key key, std::uint64_t& value) override {
+    json type = reference("size");
+    type["default"] = value == 0 ? json(0) : json(print_size(value));
+    add(key, std::move(type));
+  }
+  void duration(Key key, std::chrono::milliseconds& value, DurationRange range) override {
+    json type = reference("duration");
+    type["default"] = value.count() == 0 ? json(0) : json(print_duration(value));
+    // No schema word compares durations: for people.
+    type["description"] = "From " + print_duration(range.low) + " to " + print_duration(range.high) +
+                          (range.zero == Zero::means_off ? "; 0 = off." : ".");
+    add(key, std::move(type));
+  }
+  void flag(Key key, bool& value) override { add(key, json{{"type", "boolean"}, {"default", value}}); }
+  void choice(Key key, std::size_t& index, std::span<const std::string_view> words) override {
+    json type{{"enum", json::array()}, {"default", words[index]}};
+    for (const std::string_view word : words) type["enum"].push_back(word);
+    add(key, std::move(type));
+  }
+  void object(Key key, const Shape& shape) override { add(key, inside(shape)); }
+  void list(Key key, Count count, const Shape& shape) override { add(key, array(inside(shape), count)); }
+
+  // Keys of later versions are errors in this one, so an editor should mark them too.
+  void later(std::initializer_list<const char*>) override {}
+  void ignored(const char* key) override { properties_[key] = json{{"type", "string"}}; }
+
+  json finish() && {
+    json out{{"type", "object"}, {"properties", std::move(properties_)}, {"additionalProperties", false}};
+    if (!required_.empty()) out["required"] = std::move(required_);
+    return out;
+  }
+
+ private:
+  void add(Key key, json type) {
+    properties_[key.name] = std::move(type);
+    if (key.presence == Presence::required) required_.push_back(key.name);
+  }
+  static json inside(const Shape& shape) {
+    SchemaWriter inner;
+    shape(inner);
+    return std::move(inner).finish();
+  }
+  static json array(json items, Count count) {
+    json out{{"type", "array"}, {"items", std::move(items)}};
+    if (count.low > 0) out["minItems"] = count.low;
+    out["maxItems"] = count.high;
+    return out;
+  }
+
+  json properties_ = json::object();
+  json required_ = json::array();
+};
+
+json definitions() {
+  return {{"duration",
+           {{"anyOf", json::array({json{{"type", "string"}, {"pattern", "^[0-9]+(ms|s|m|h)$"}},
+                                   json{{"const", 0}}})}}},
+          {"size",
+           {{"anyOf", json::array({json{{"type", "integer"}, {"minimum", 0}},
+                                   json{{"type", "string"}, {"pattern", "^[0-9]+(B|KiB|MiB|GiB|TiB)$"}}})}}}};
+}
+
+}  // namespace
+
+json schema() {
+  SchemaWriter writer;
+  Config config = default_config();
+  visit(writer, config);
+  json out{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "Holdfast configuration"}};
+  out.update(std::move(writer).finish());
+  out["$defs"] = definitions();
+  return out;
+}
+
+}  // namespace holdfast::config

@@ -1,0 +1,43 @@
+#pragma once
+// The second phase: what the file leaves to us. Default names, absolute file names, contents of
+// files, addresses of host names.
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "config/problems.hpp"
+#include "holdfast/config/config.hpp"
+
+namespace holdfast::config {
+
+class Settler {
+ public:
+  /// `directory` is absolute: the one of the configuration file.
+  Settler(const World& world, std::filesystem::path directory, Problems& problems);
+
+  void settle(Config& config);
+
+ private:
+  // Results by host name: a name that does not resolve can take seconds, and many backends share one.
+  struct Resolved {
+    std::vector<SocketAddress> sockets;
+    std::string error;
+  };
+
+  void settle_listener(Listener& listener, const std::string& place);
+  void settle_upstream(Upstream& upstream, const std::string& place);
+  void settle_admin(Admin& admin);
+  void read_certificate(Certificate& certificate, const std::string& place);
+  void read_pem(PemFile& file, const std::string& place, const char* expected);
+  // Fills `sockets`; what is wrong, or "".
+  [[nodiscard]] std::string resolve(Address& address);
+  void make_absolute(std::string& path) const;
+
+  const World& world_;
+  std::filesystem::path directory_;
+  Problems& problems_;
+  std::map<std::string, Resolved> resolved_;
+};
+
+}  // namespace holdfast::config

@@ -1,0 +1,222 @@
+#include "config/shape.hpp"
+
+#include <array>
+#include <utility>
+
+#include "config/text_checks.hpp"
+#include "config/words.hpp"
+
+namespace holdfast::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr Key required(const char* name) {
+  return {name, Presence::required};
+}
+
+constexpr DurationRange from_to(milliseconds low, milliseconds high) {
+  return {low, high, Zero::within_range};
+}
+constexpr DurationRange off_or(milliseconds low, milliseconds high) {
+  return {low, high, Zero::means_off};
+}
+
+constexpr milliseconds a_month = hours(24 * 31);
+
+template <class Integer>
+void number(Visitor& v, Key key, Integer& field, NumberRange range) {
+  std::uint64_t value = field;
+  v.number(key, value, range);
+  field = static_cast<Integer>(value);  // the range is within Integer, the visitor keeps to it
+}
+
+template <class Enum>
+void choice(Visitor& v, Key key, Enum& field) {
+  auto index = static_cast<std::size_t>(field);
+  v.choice(key, index, words<Enum>());
+  field = static_cast<Enum>(index);
+}
+
+template <class Enum>
+void flag(Visitor& v, Key key, Enum& field, Enum if_true, Enum if_false) {
+  bool value = field == if_true;
+  v.flag(key, value);
+  field = value ? if_true : if_false;
+}
+
+template <class Item>
+void list(Visitor& v, Key key, Count count, std::vector<Item>& items, void (*shape)(Visitor&, Item&)) {
+  v.list(key, count, [&](Visitor& inner) { shape(inner, items.emplace_back()); });
+}
+
+template <class Item>
+void object(Visitor& v, Key key, Item& item, void (*shape)(Visitor&, Item&)) {
+  v.object(key, [&](Visitor& inner) { shape(inner, item); });
+}
+
+template <class Item>
+void object(Visitor& v, Key key, std::optional<Item>& item, void (*shape)(Visitor&, Item&)) {
+  v.object(key, [&](Visitor& inner) { shape(inner, item.emplace()); });
+}
+
+void address(Visitor& v, Key key, Address& field, AddressUse use) {
+  v.text(key, field.text, [&](const std::string& text) {
+    std::string why;
+    if (auto parsed = parse_address(text, use, why)) field = std::move(*parsed);
+    return why;
+  });
+}
+
+void certificate(Visitor& v, Certificate& c, Presence presence) {
+  v.text({"chain", presence}, c.chain.path, check_file);
+  v.text({"key", presence}, c.key.path, check_file);
+}
+void listener_certificate(Visitor& v, Certificate& c) {
+  certificate(v, c, Presence::required);
+}
+void own_certificate(Visitor& v, Certificate& c) {
+  certificate(v, c, Presence::optional);
+}
+
+void listener_tls(Visitor& v, ListenerTls& t) {
+  list(v, required("certificates"), {1, 1000}, t.certificates, listener_certificate);
+  choice(v, {"min_version"}, t.min_version);
+  v.text({"client_ca"}, t.client_ca.path, nullptr);
+}
+
+void trusted_peers(Visitor& v, std::vector<Network>& field) {
+  std::vector<std::string> texts;
+  v.texts({"trusted_peers"}, texts, {0, 1000}, [&](const std::string& text) {
+    std::string why;
+    if (auto parsed = parse_network(text, why)) field.push_back(*parsed);
+    return why;
+  });
+}
+
+void listener(Visitor& v, Listener& l) {
+  v.text({"name"}, l.name, check_listener_name);
+  address(v, required("bind"), l.bind, AddressUse::bind);
+  object(v, {"tls"}, l.tls, listener_tls);
+  trusted_peers(v, l.trusted_peers);
+  number(v, {"max_sessions"}, l.max_sessions, {0, 1'000'000'000});
+  v.duration({"handshake_timeout"}, l.handshake_timeout, from_to(milliseconds(100), minutes(10)));
+  v.later({"proxy_protocol", "max_handshakes_per_second", "max_sessions_per_ip"});
+}
+
+void ping(Visitor& v, Ping& p) {
+  v.duration({"interval"}, p.interval, off_or(seconds(1), hours(24)));
+  v.duration({"timeout"}, p.timeout, from_to(milliseconds(100), hours(1)));
+}
+
+void route(Visitor& v, Route& r) {
+  v.text({"name"}, r.name, check_route_name);
+  v.text({"host"}, r.host, check_host_pattern);
+  v.text({"path"}, r.path, check_path_pattern);
+  v.texts({"listeners"}, r.listeners, {0, 1000}, nullptr);
+  v.text({"upstream"}, r.upstream, nullptr);
+  v.size({"max_message"}, r.max_message);
+  v.size({"max_message_to_client"}, r.max_message_to_client);
+  v.duration({"idle_timeout"}, r.idle_timeout, off_or(seconds(1), a_month));
+  v.duration({"max_age"}, r.max_age, off_or(seconds(1), a_month));
+  v.duration({"close_timeout"}, r.close_timeout, from_to(milliseconds(10), minutes(10)));
+  object(v, {"ping"}, r.ping, ping);
+  v.later({"feed", "origins", "max_messages_per_second", "reroute", "strip_prefix", "set_headers",
+           "remove_headers", "request_id"});
+}
+
+void backend(Visitor& v, BackendConfig& b) {
+  address(v, required("address"), b.address, AddressUse::backend);
+  number(v, {"weight"}, b.weight, {0, 256});
+  number(v, {"max_sessions"}, b.max_sessions, {0, 1'000'000'000});
+  v.later({"backup", "zone"});
+}
+
+void upstream_tls(Visitor& v, UpstreamTls& t) {
+  flag(v, {"verify"}, t.verify, UpstreamTls::Verify::yes, UpstreamTls::Verify::no);
+  v.text({"ca"}, t.ca.path, nullptr);
+  v.text({"server_name"}, t.server_name, check_server_name);
+  object(v, {"certificate"}, t.certificate, own_certificate);
+}
+
+void probe(Visitor& v, Probe& p) {
+  choice(v, {"type"}, p.type);
+  v.text({"path"}, p.path, check_request_path);
+  v.duration({"interval"}, p.interval, from_to(milliseconds(50), hours(1)));
+  v.duration({"timeout"}, p.timeout, from_to(milliseconds(10), minutes(10)));
+  number(v, {"rise"}, p.rise, {1, 100});
+  number(v, {"fall"}, p.fall, {1, 100});
+}
+
+void outlier(Visitor& v, Outlier& o) {
+  number(v, {"consecutive_failures"}, o.consecutive_failures, {0, 1000});
+  v.duration({"eject_for"}, o.eject_for, from_to(milliseconds(100), hours(24)));
+  number(v, {"max_ejected_percent"}, o.max_ejected_percent, {0, 100});
+}
+
+void upstream(Visitor& v, Upstream& u) {
+  v.text(required("name"), u.name, check_upstream_name);
+  choice(v, {"policy"}, u.policy);
+  list(v, required("backends"), {1, 10'000}, u.backends, backend);
+  object(v, {"tls"}, u.tls, upstream_tls);
+  v.duration({"connect_timeout"}, u.connect_timeout, from_to(milliseconds(10), minutes(10)));
+  v.duration({"handshake_timeout"}, u.handshake_timeout, from_to(milliseconds(10), minutes(10)));
+  v.duration({"setup_timeout"}, u.setup_timeout, from_to(milliseconds(10), hours(1)));
+  object(v, {"probe"}, u.probe, probe);
+  object(v, {"outlier"}, u.outlier, outlier);
+  v.later({"sticky", "discover", "slow_start", "queue", "move_rate", "reroute_rate", "rebalance",
+           "proxy_protocol", "source"});
+}
+
+void admin(Visitor& v, Admin& a) {
+  std::string bind = a.bind ? a.bind->text : "";
+  v.text({"bind"}, bind, [&](const std::string& text) {
+    std::string why;
+    if (text.empty()) {
+      a.bind.reset();
+    } else if (auto parsed = parse_address(text, AddressUse::bind, why)) {
+      a.bind = std::move(*parsed);
+    }
+    return why;
+  });
+  v.text({"token_file"}, a.token_file, nullptr);
+  flag(v, {"metrics_open"}, a.metrics_open, Admin::MetricsAccess::open, Admin::MetricsAccess::token);
+}
+
+void log(Visitor& v, Log& l) {
+  choice(v, {"level"}, l.level);
+  choice(v, {"format"}, l.format);
+  v.text({"access"}, l.access, nullptr);
+}
+
+void limits(Visitor& v, Limits& l) {
+  number(v, {"tls_handshakes"}, l.tls_handshakes, {1, 100'000});
+  v.later({"hold_memory"});
+}
+
+}  // namespace
+
+Config default_config() {
+  Config config;
+  std::string why;
+  config.admin.bind = parse_address("127.0.0.1:9900", AddressUse::bind, why);
+  return config;
+}
+
+void visit(Visitor& v, Config& c) {
+  v.ignored("$schema");
+  number(v, {"workers"}, c.workers, {1, 1024, "auto"});
+  list(v, required("listeners"), {1, 1000}, c.listeners, listener);
+  list(v, {"routes"}, {0, 10'000}, c.routes, route);
+  list(v, required("upstreams"), {1, 10'000}, c.upstreams, upstream);
+  object(v, {"admin"}, c.admin, admin);
+  object(v, {"log"}, c.log, log);
+  object(v, {"limits"}, c.limits, limits);
+  v.duration({"shutdown_delay"}, c.shutdown_delay, from_to(milliseconds(0), hours(1)));
+  v.duration({"shutdown_timeout"}, c.shutdown_timeout, from_to(milliseconds(0), hours(24)));
+  v.later({"feeds", "upgrade_timeout"});
+}
+
+}  // namespace holdfast::config

@@ -1,0 +1,21 @@
+#pragma once
+// Making socket addresses without asking a resolver.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "holdfast/config/address.hpp"
+
+namespace holdfast::config {
+
+/// Nothing if `host` is not a numeric IPv4 or IPv6 address (without brackets).
+[[nodiscard]] std::optional<SocketAddress> numeric_socket(const std::string& host, std::uint16_t port);
+
+/// Nothing if the path is empty or longer than the kernel takes (107 bytes).
+[[nodiscard]] std::optional<SocketAddress> unix_socket(const std::string& path);
+
+/// The same IP address with another port; other families stay as they are.
+[[nodiscard]] SocketAddress with_port(SocketAddress address, std::uint16_t port) noexcept;
+
+}  // namespace holdfast::config

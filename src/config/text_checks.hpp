@@ -1,0 +1,23 @@
+#pragma once
+// What texts in the file may look like. Each returns "" or what is allowed, beginning with "must".
+
+#include <string>
+
+namespace holdfast::config {
+
+/// They become metric labels and parts of admin URLs ("UPSTREAM/BACKEND"), hence the narrow set.
+[[nodiscard]] std::string check_upstream_name(const std::string& text);
+[[nodiscard]] std::string check_listener_name(const std::string& text);
+[[nodiscard]] std::string check_route_name(const std::string& text);
+
+[[nodiscard]] std::string check_host_pattern(const std::string& text);
+[[nodiscard]] std::string check_path_pattern(const std::string& text);
+[[nodiscard]] std::string check_server_name(const std::string& text);
+
+/// A request target: goes into a request line as it is.
+[[nodiscard]] std::string check_request_path(const std::string& text);
+
+/// A file name that may not be left out.
+[[nodiscard]] std::string check_file(const std::string& text);
+
+}  // namespace holdfast::config

@@ -1,0 +1,155 @@
+#include "config/validate.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace holdfast::config {
+namespace {
+
+std::string indexed(const std::string& list, std::size_t index) {
+  return list + "[" + std::to_string(index) + "]";
+}
+
+// Remembers where each text stood first. Empty texts are values that an earlier phase refused.
+class Uniqueness {
+ public:
+  explicit Uniqueness(Problems& problems) : problems_(problems) {}
+
+  void check(const std::string& text, const std::string& place, const std::string& what) {
+    check(text, text, place, what);
+  }
+  // `key` is compared, `text` is shown.
+  void check(const std::string& key, const std::string& text, const std::string& place,
+             const std::string& what) {
+    if (key.empty()) return;
+    const auto [found, is_new] = first_.try_emplace(key, place);
+    if (!is_new) problems_.error(place, "is " + quote(text) + ", " + what + " " + found->second);
+  }
+
+ private:
+  Problems& problems_;
+  std::map<std::string, std::string> first_;
+};
+
+// "0.0.0.0:80" and "*:80" are one socket; port 0 is another one each time.
+std::string socket_key(const Address& address) {
+  if (address.kind == AddressKind::passed) return "fd:" + address.path;
+  if (address.kind == AddressKind::unix_path) return "unix:" + address.path;
+  if (address.port == 0 || address.host.empty()) return {};
+  std::string host = address.host == "*" ? "0.0.0.0" : address.host;
+  std::transform(host.begin(), host.end(), host.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return host + " port " + std::to_string(address.port);
+}
+
+void check_listeners(const Config& config, Problems& problems) {
+  Uniqueness names(problems);
+  Uniqueness binds(problems);
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const Listener& listener = config.listeners[i];
+    const std::string place = indexed("listeners", i);
+    binds.check(socket_key(listener.bind), listener.bind.text, place + ".bind", "the same socket as");
+    // A name taken from the bind repeats with it: one message is enough.
+    if (!problems.has(place + ".bind")) names.check(listener.name, place + ".name", "already the name of");
+  }
+  if (!config.admin.bind) return;
+  binds.check(socket_key(*config.admin.bind), config.admin.bind->text, "admin.bind", "the same socket as");
+}
+
+void check_upstreams(const Config& config, Problems& problems) {
+  Uniqueness names(problems);
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const Upstream& upstream = config.upstreams[i];
+    const std::string place = indexed("upstreams", i);
+    names.check(upstream.name, place + ".name", "already the name of");
+    Uniqueness addresses(problems);
+    for (std::size_t j = 0; j < upstream.backends.size(); ++j) {
+      addresses.check(upstream.backends[j].address.text, indexed(place + ".backends", j) + ".address",
+                      "the same address as");
+    }
+  }
+}
+
+template <class Item>
+std::vector<std::string> names_of(const std::vector<Item>& items) {
+  std::vector<std::string> out;
+  for (const Item& item : items) out.push_back(item.name);
+  return out;
+}
+
+void check_reference(const std::string& name, const std::vector<std::string>& names, const char* what,
+                     const std::string& place, Problems& problems) {
+  if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return;
+  std::string hint = did_you_mean(name, names);
+  if (hint.empty() && names.size() <= 20) {
+    hint = "; there are:";
+    for (const std::string& known : names) hint += " " + known;
+  }
+  problems.error(place, "is " + quote(name) + ", which is not the name of " + what + hint);
+}
+
+void check_route(const Config& config, std::size_t index, Problems& problems) {
+  const Route& route = config.routes[index];
+  const std::string place = indexed("routes", index);
+  const bool unsaid = route.upstream.empty() && config.upstreams.size() > 1;
+  if (unsaid) problems.error(place + ".upstream", "is missing: there are several upstreams");
+  check_reference(route.upstream, names_of(config.upstreams), "an upstream", place + ".upstream", problems);
+  const std::vector<std::string> listeners = names_of(config.listeners);
+  for (std::size_t i = 0; i < route.listeners.size(); ++i) {
+    check_reference(route.listeners[i], listeners, "a listener", indexed(place + ".listeners", i), problems);
+  }
+}
+
+bool takes_everything(const Route& route) {
+  return route.host.empty() && (route.path.empty() || route.path == "/*") && route.listeners.empty();
+}
+
+void check_routes(const Config& config, Problems& problems) {
+  if (config.routes.empty() && config.upstreams.size() > 1) {
+    problems.error("routes", "is missing: there are several upstreams");
+  }
+  Uniqueness names(problems);
+  std::set<std::string> used;
+  const Route* catch_all = nullptr;
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const Route& route = config.routes[i];
+    check_route(config, i, problems);
+    names.check(route.name, indexed("routes", i) + ".name", "already the name of");
+    used.insert(route.upstream);
+    if (catch_all != nullptr) {
+      problems.warning(indexed("routes", i),
+                       "is never reached: route " + quote(catch_all->name) + " takes everything");
+    } else if (takes_everything(route)) {
+      catch_all = &route;
+    }
+  }
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const std::string& name = config.upstreams[i].name;
+    if (!used.contains(name)) problems.warning(indexed("upstreams", i), quote(name) + " is used by no route");
+  }
+}
+
+void check_admin(const Admin& admin, Problems& problems) {
+  if (admin.bind && admin.bind->kind == AddressKind::passed) {
+    problems.error("admin.bind", "is " + quote(admin.bind->text) + ", only listeners may use passed sockets");
+  }
+  const bool open = admin.bind && !is_loopback(*admin.bind) && admin.token_file.empty();
+  if (!open) return;
+  problems.error("admin.bind",
+                 "is " + quote(admin.bind->text) +
+                     ", must be a loopback address or a unix socket unless admin.token_file is set");
+}
+
+}  // namespace
+
+void validate(const Config& config, Problems& problems) {
+  check_listeners(config, problems);
+  check_upstreams(config, problems);
+  check_routes(config, problems);
+  check_admin(config.admin, problems);
+}
+
+}  // namespace holdfast::config

@@ -1,0 +1,72 @@
+#pragma once
+// One description of the configuration (shape.cpp) serves two visitors: the reader fills the
+// structs from JSON, the schema writer turns the same lines into a JSON Schema. Adding a key is one
+// line in shape.cpp; both sides and the tests follow.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast::config {
+
+enum class Presence : std::uint8_t { optional, required };
+
+struct Key {
+  const char* name;
+  Presence presence = Presence::optional;
+};
+
+struct NumberRange {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  const char* word_for_zero = nullptr;  // a string that may stand for 0, such as "auto"
+};
+
+enum class Zero : std::uint8_t { within_range, means_off };
+
+struct DurationRange {
+  std::chrono::milliseconds low{0};
+  std::chrono::milliseconds high{0};
+  Zero zero = Zero::within_range;  // means_off: 0 is allowed although low is above it
+};
+
+struct Count {
+  std::size_t low = 0;
+  std::size_t high = 0;
+};
+
+/// Says what is wrong with a text ("must …"), or nothing.
+using TextCheck = std::function<std::string(const std::string&)>;
+
+class Visitor {
+ public:
+  using Shape = std::function<void(Visitor&)>;
+
+  virtual ~Visitor() = default;
+
+  /// Each takes the present value of the field as the default and leaves it if the key is absent.
+  virtual void text(Key key, std::string& value, const TextCheck& check) = 0;
+  virtual void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) = 0;
+  virtual void number(Key key, std::uint64_t& value, NumberRange range) = 0;
+  virtual void size(Key key, std::uint64_t& value) = 0;
+  virtual void duration(Key key, std::chrono::milliseconds& value, DurationRange range) = 0;
+  virtual void flag(Key key, bool& value) = 0;
+  virtual void choice(Key key, std::size_t& index, std::span<const std::string_view> words) = 0;
+
+  /// `shape` describes the inside; it is called if the key is present.
+  virtual void object(Key key, const Shape& shape) = 0;
+  /// As object(), once per element, in order.
+  virtual void list(Key key, Count count, const Shape& shape) = 0;
+
+  /// Keys of the documented format that this version does not have: refused by their own message.
+  virtual void later(std::initializer_list<const char*> keys) = 0;
+  /// A key for editors, without meaning for us.
+  virtual void ignored(const char* key) = 0;
+};
+
+}  // namespace holdfast::config

@@ -1,0 +1,41 @@
+#pragma once
+// The words of each enum in the file, in the order of its values.
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "holdfast/config/config.hpp"
+
+namespace holdfast::config {
+
+inline constexpr std::array<std::string_view, 2> tls_version_words{"1.2", "1.3"};
+inline constexpr std::array<std::string_view, 2> policy_words{"least_connections", "round_robin"};
+inline constexpr std::array<std::string_view, 4> probe_type_words{"tcp", "http", "websocket", "none"};
+inline constexpr std::array<std::string_view, 4> log_level_words{"debug", "info", "warning", "error"};
+inline constexpr std::array<std::string_view, 2> log_format_words{"text", "json"};
+
+template <class Enum>
+std::span<const std::string_view> words();
+template <>
+inline std::span<const std::string_view> words<TlsVersion>() {
+  return tls_version_words;
+}
+template <>
+inline std::span<const std::string_view> words<Policy>() {
+  return policy_words;
+}
+template <>
+inline std::span<const std::string_view> words<ProbeType>() {
+  return probe_type_words;
+}
+template <>
+inline std::span<const std::string_view> words<LogLevel>() {
+  return log_level_words;
+}
+template <>
+inline std::span<const std::string_view> words<LogFormat>() {
+  return log_format_words;
+}
+
+}  // namespace holdfast::config
