@@ -1,0 +1,39 @@
+// Sec-WebSocket-Extensions: the grammar of RFC 6455 section 9.1 and the rules by which an answer
+// fits an offer (RFC 6455 section 9.1, RFC 7692 section 7.1). Safe in every thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/ws/result.hpp"
+
+namespace holdfast::ws {
+
+struct ExtensionParameter {
+  std::string name;
+  std::optional<std::string> value;  // without quotes
+};
+
+struct Extension {
+  std::string name;
+  std::vector<ExtensionParameter> parameters;
+};
+
+// All fields of one head, in order. Rejection 400 when the grammar is broken (a caller that reads a
+// backend's answer makes it 502).
+[[nodiscard]] Judged<std::vector<Extension>> parse_extensions(std::span<const std::string_view> values);
+
+// What is wrong with `answer`, or nothing. Each extension of the answer must have been offered and
+// may appear once; permessage-deflate must be a legal answer to one of its offers.
+[[nodiscard]] std::optional<std::string> fault_in_answer(std::span<const Extension> offer,
+                                                         std::span<const Extension> answer);
+
+// Reserved bits that frames may carry after this answer: 0x40 for permessage-deflate alone; all
+// three when an extension is agreed whose rules we do not know.
+[[nodiscard]] std::uint8_t allowed_rsv(std::span<const Extension> answer) noexcept;
+
+}  // namespace holdfast::ws

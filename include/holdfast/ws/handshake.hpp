@@ -1,0 +1,101 @@
+// The opening handshake on both sides of the proxy (RFC 6455 section 4). Sans-io: heads in, heads
+// out. The proxy owns both handshakes: the backend gets a key of ours, the client an Accept of ours.
+// Safe in every thread.
+//
+// Order of use: RequestHead::parse -> check_request -> (pick, connect) build_backend_request ->
+// ResponseHead::parse -> status 101: check_answer, build_client_answer; else: build_relayed_head.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/ws/extensions.hpp"
+#include "holdfast/ws/head.hpp"
+#include "holdfast/ws/result.hpp"
+
+namespace holdfast::ws {
+
+// A field that we write ourselves; name and value hold no CR, LF or NUL.
+struct ExtraField {
+  std::string name;
+  std::string value;
+};
+
+// What a valid client request asks for. Owns everything: it may outlive the head.
+struct ClientHandshake {
+  std::string host;                       // lower case, without port; IPv6 keeps its brackets
+  std::string path;                       // target up to '?', byte for byte
+  std::string query;                      // behind '?', byte for byte; empty also when there is none
+  std::string key;                        // Sec-WebSocket-Key as sent
+  std::vector<std::string> subprotocols;  // in order of preference, no duplicates
+  std::vector<Extension> extensions;      // the offer
+};
+
+// Strict by RFC 6455 section 4.2.1. Only origin-form targets ("/..."): absolute-form would let the
+// target and Host name different hosts. Rejections: 400, 405, 426, 505, each with its fields.
+[[nodiscard]] Judged<ClientHandshake> check_request(const RequestHead& head);
+
+// Base64 of 16 bytes; the caller brings random ones.
+[[nodiscard]] std::string make_key(std::span<const std::byte, 16> random);
+
+// Sec-WebSocket-Accept for a key (section 4.2.2).
+[[nodiscard]] std::string accept_key(std::string_view key);
+
+enum class Transport : std::uint8_t { plain, tls };
+// Whether the client's own X-Forwarded-*/Forwarded fields are believed (listeners[].trusted_peers).
+enum class Trust : std::uint8_t { untrusted, trusted };
+
+// What we tell the backend about the client leg.
+struct ForwardedBy {
+  std::string client;  // IP address without port or brackets; anything else becomes "unknown" in Forwarded
+  std::string host;    // for X-Forwarded-Host: the Host field as the client sent it
+  Transport transport = Transport::plain;
+  Trust trust = Trust::untrusted;
+};
+
+// The whole request head for a backend. All end-to-end fields pass in order, the target as it is.
+// Dropped: hop-by-hop fields and those that Connection names (but never Host, Origin, Cookie,
+// Authorization, Sec-WebSocket-* or X-Forwarded-*: a client must not take the backend's means of judging it
+// away), Expect and body framing (there is no body), Holdfast-*, and from untrusted peers X-Forwarded-* and
+// Forwarded ('_' counts as '-', because CGI-like backends can't tell them apart).
+// X-Forwarded-For/-Proto/-Host are always set; a trusted peer's For and Forwarded are appended to,
+// its Proto and Host kept.
+[[nodiscard]] std::string build_backend_request(const RequestHead& head, const ForwardedBy& by,
+                                                std::string_view key, std::span<const ExtraField> extra = {});
+
+// What the backend's 101 settled.
+struct Agreement {
+  std::string subprotocol;       // empty = none
+  std::string extensions;        // the answer's text, joined by ", "; empty = none
+  std::uint8_t allowed_rsv = 0;  // for Limits::allowed_rsv in both directions
+};
+
+// `offer` is the client's, `key` the one sent to this backend. A rejection (502) is garbage: the
+// backend is not usable for this handshake, another one may be tried.
+[[nodiscard]] Judged<Agreement> check_answer(const ResponseHead& head, const ClientHandshake& offer,
+                                             std::string_view key);
+
+// The 101 for the client: our Upgrade, Connection and Accept, and the backend's end-to-end fields in
+// order, each as often as it came. `head` has passed check_answer.
+[[nodiscard]] std::string build_client_answer(const ResponseHead& head, std::string_view client_key,
+                                              std::span<const ExtraField> extra = {});
+
+// A non-101 answer for the client: always HTTP/1.1 with Connection: close. Body framing is kept, so
+// the body's bytes are to be passed on exactly as they come, up to the end that head.body() tells.
+[[nodiscard]] std::string build_relayed_head(const ResponseHead& head);
+
+// A whole answer of our own: text/plain, Content-Length, Connection: close. `fields` is whole lines
+// as in Rejection::fields.
+[[nodiscard]] std::string build_error_answer(unsigned status, std::string_view text,
+                                             std::string_view fields = {});
+[[nodiscard]] std::string build_error_answer(const Rejection& rejection);
+
+// "Bad Request" for 400; empty for a status that has no name here.
+[[nodiscard]] std::string_view reason_phrase(unsigned status) noexcept;
+
+}  // namespace holdfast::ws

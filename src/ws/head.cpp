@@ -1,0 +1,214 @@
+// Our own strict split comes first: Beast accepts folded lines and duplicate Hosts, and keeps fields of
+// one name together instead of in order. Then Beast's parser judges what is left (start line, framing
+// fields); a head has to please both.
+#include "holdfast/ws/head.hpp"
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "ws/syntax.hpp"
+
+namespace holdfast::ws {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr std::string_view line_end = "\r\n";
+
+Rejection malformed(std::string what) {
+  return {400, std::move(what), {}};
+}
+
+// A backend's faults are all "garbage" to the client.
+Rejection as_garbage(Rejection rejection) {
+  rejection.status = 502;
+  return rejection;
+}
+
+// Beast's verdict; `parser` holds what it understood.
+template <class Parser>
+std::optional<Rejection> judge(Parser& parser, std::string_view bytes) {
+  parser.header_limit(static_cast<std::uint32_t>(max_head_bytes + 1));
+  parser.body_limit(boost::none);
+  boost::beast::error_code error;
+  parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
+  if (error) return malformed("The head is malformed (" + error.message() + ").");
+  if (!parser.is_header_done()) return malformed("The head is not complete.");
+  return std::nullopt;
+}
+
+// "HTTP/1.1" as 11; nullopt if it has another shape.
+std::optional<unsigned> parse_version(std::string_view text) noexcept {
+  if (text.size() != 8 || !text.starts_with("HTTP/") || text[6] != '.') return std::nullopt;
+  const auto major = parse_number(text.substr(5, 1), 9);
+  const auto minor = parse_number(text.substr(7, 1), 9);
+  if (!major || !minor) return std::nullopt;
+  return *major * 10 + *minor;
+}
+
+// Visible ASCII; a fragment never travels (RFC 9112 section 3.2).
+bool is_target(std::string_view text) noexcept {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '#'; });
+}
+
+}  // namespace
+
+std::size_t find_head_end(std::string_view bytes, std::size_t searched) noexcept {
+  // The end may have begun in the last three bytes that were searched.
+  const std::size_t from = searched < 3 ? 0 : searched - 3;
+  const std::size_t found = bytes.find("\r\n\r\n", from);
+  return found == std::string_view::npos ? found : found + 4;
+}
+
+Field Fields::operator[](std::size_t index) const noexcept {
+  return {at(entries_[index].name), at(entries_[index].value)};
+}
+
+std::optional<std::string_view> Fields::find(std::string_view name) const noexcept {
+  for (const Entry& entry : entries_) {
+    if (equal_ignoring_case(at(entry.name), name)) return at(entry.value);
+  }
+  return std::nullopt;
+}
+
+std::size_t Fields::count(std::string_view name) const noexcept {
+  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return equal_ignoring_case(at(entry.name), name);
+  }));
+}
+
+std::vector<std::string_view> Fields::values(std::string_view name) const {
+  std::vector<std::string_view> found;
+  for (const Entry& entry : entries_) {
+    if (equal_ignoring_case(at(entry.name), name)) found.push_back(at(entry.value));
+  }
+  return found;
+}
+
+bool Fields::has_token(std::string_view name, std::string_view token) const {
+  for (const Entry& entry : entries_) {
+    if (!equal_ignoring_case(at(entry.name), name)) continue;
+    for (const std::string_view element : list_elements(at(entry.value))) {
+      if (equal_ignoring_case(element, token)) return true;
+    }
+  }
+  return false;
+}
+
+std::optional<Rejection> Fields::split(std::string_view bytes) {
+  if (bytes.size() > max_head_bytes) return Rejection{431, "The head is larger than 16 KiB.", {}};
+  if (find_head_end(bytes) != bytes.size()) return malformed("The head does not end where it should.");
+  raw_ = bytes;
+  const std::string_view raw = raw_;
+  const auto piece = [raw](std::string_view part) {
+    return Piece{static_cast<std::uint16_t>(part.data() - raw.data()),
+                 static_cast<std::uint16_t>(part.size())};
+  };
+
+  std::size_t begin = raw.find(line_end);
+  start_ = {0, static_cast<std::uint16_t>(begin)};
+  if (!is_field_value(raw.substr(0, begin))) return malformed("The start line holds a control character.");
+  begin += line_end.size();
+  while (true) {
+    const std::string_view line = raw.substr(begin, raw.find(line_end, begin) - begin);
+    if (line.empty()) return std::nullopt;
+    begin += line.size() + line_end.size();
+    if (entries_.size() == max_head_fields) return Rejection{431, "The head has more than 100 fields.", {}};
+    if (line[0] == ' ' || line[0] == '\t') return malformed("A field line is folded.");
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return malformed("A field line has no colon.");
+    // This also refuses blanks in front of the colon, which would let "Host :" hide from one parser.
+    if (!is_token(line.substr(0, colon))) return malformed("A field name holds an illegal character.");
+    // Bare CR, bare LF and NUL are among these.
+    if (!is_field_value(line.substr(colon + 1))) return malformed("A field value holds a control character.");
+    const std::string_view value = trim(line.substr(colon + 1));
+    entries_.push_back({piece(line.substr(0, colon)), value.empty() ? Piece{} : piece(value)});
+  }
+}
+
+std::optional<Rejection> RequestHead::split_start_line() {
+  const std::string_view line = at(start_);
+  const std::size_t first = line.find(' ');
+  const std::size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last) return malformed("The request line is malformed.");
+  if (!is_token(line.substr(0, first))) return malformed("The request method is malformed.");
+  if (!is_target(line.substr(first + 1, last - first - 1)))
+    return malformed("The request target is malformed.");
+  const auto version = parse_version(line.substr(last + 1));
+  if (!version) return malformed("The HTTP version is malformed.");
+  if (*version != 10 && *version != 11) return Rejection{505, "Only HTTP/1.1 is spoken here.", {}};
+  method_ = {0, static_cast<std::uint16_t>(first)};
+  target_ = {static_cast<std::uint16_t>(first + 1), static_cast<std::uint16_t>(last - first - 1)};
+  version_ = *version;
+  return std::nullopt;
+}
+
+Judged<RequestHead> RequestHead::parse(std::string_view bytes) {
+  RequestHead head;
+  if (auto fault = head.split(bytes)) return *std::move(fault);
+  if (auto fault = head.split_start_line()) return *std::move(fault);
+  http::request_parser<http::empty_body> parser;
+  if (auto fault = judge(parser, bytes)) return *std::move(fault);
+  return head;
+}
+
+std::optional<Rejection> ResponseHead::split_status_line() {
+  const std::string_view line = at(start_);
+  const auto version = parse_version(line.substr(0, 8));
+  if (!version || (*version != 10 && *version != 11)) return malformed("The answer is not HTTP/1.x.");
+  // The blank behind the code is often left out when there is no reason phrase.
+  const bool has_reason = line.size() > 13 && line[12] == ' ';
+  if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' ')) {
+    return malformed("The status line is malformed.");
+  }
+  const auto status = parse_number(line.substr(9, 3), 599);
+  if (!status || *status < 100) return malformed("The status code is malformed.");
+  version_ = *version;
+  status_ = *status;
+  if (has_reason) reason_ = {13, static_cast<std::uint16_t>(line.size() - 13)};
+  return std::nullopt;
+}
+
+// RFC 9112 section 6.3, without the cases that depend on the request: ours is a GET.
+std::optional<Rejection> ResponseHead::judge_body() {
+  const auto lengths = values("Content-Length");
+  const auto codings = values("Transfer-Encoding");
+  if (lengths.size() > 1) return malformed("The answer has more than one Content-Length.");
+  if (!lengths.empty() && !codings.empty()) return malformed("The answer has two kinds of body framing.");
+  if (!codings.empty() && version_ == 10) return malformed("The answer is HTTP/1.0 with Transfer-Encoding.");
+  std::uint64_t length = 0;
+  if (!lengths.empty()) {
+    const char* const end = lengths[0].data() + lengths[0].size();
+    const auto [stop, error] = std::from_chars(lengths[0].data(), end, length);
+    if (error != std::errc{} || stop != end) return malformed("The answer's Content-Length is malformed.");
+  }
+  if (status_ < 200 || status_ == 204 || status_ == 304) return std::nullopt;
+  if (!codings.empty()) {
+    const auto elements = list_elements(codings.back());
+    const bool chunked = !elements.empty() && equal_ignoring_case(elements.back(), "chunked");
+    body_.end = chunked ? BodyEnd::chunked : BodyEnd::until_close;
+  } else if (lengths.empty()) {
+    body_.end = BodyEnd::until_close;
+  } else {
+    body_ = {length == 0 ? BodyEnd::none : BodyEnd::length, length};
+  }
+  return std::nullopt;
+}
+
+Judged<ResponseHead> ResponseHead::parse(std::string_view bytes) {
+  ResponseHead head;
+  if (auto fault = head.split(bytes)) return as_garbage(*std::move(fault));
+  if (auto fault = head.split_status_line()) return as_garbage(*std::move(fault));
+  if (auto fault = head.judge_body()) return as_garbage(*std::move(fault));
+  http::response_parser<http::empty_body> parser;
+  if (auto fault = judge(parser, bytes)) return as_garbage(*std::move(fault));
+  return head;
+}
+
+}  // namespace holdfast::ws

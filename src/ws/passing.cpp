@@ -1,0 +1,51 @@
+#include "ws/passing.hpp"
+
+#include <algorithm>
+
+#include "ws/syntax.hpp"
+
+namespace holdfast::ws {
+
+bool is_any_of(std::string_view name, std::span<const std::string_view> names) noexcept {
+  return std::any_of(names.begin(), names.end(),
+                     [name](std::string_view one) { return equal_ignoring_case(one, name); });
+}
+
+std::string with_dashes(std::string_view name) {
+  std::string text(name);
+  std::replace(text.begin(), text.end(), '_', '-');
+  return text;
+}
+
+std::vector<std::string_view> list_of_connection(const Fields& head) {
+  std::vector<std::string_view> names;
+  for (const std::string_view value : head.values("Connection")) {
+    const auto elements = list_elements(value);
+    names.insert(names.end(), elements.begin(), elements.end());
+  }
+  return names;
+}
+
+bool is_hop_by_hop(std::string_view name, std::span<const std::string_view> named) noexcept {
+  constexpr std::string_view fixed[] = {"Connection",
+                                        "Keep-Alive",
+                                        "Proxy-Connection",
+                                        "TE",
+                                        "Trailer",
+                                        "Transfer-Encoding",
+                                        "Upgrade",
+                                        "Proxy-Authorization",
+                                        "Proxy-Authenticate",
+                                        "HTTP2-Settings"};
+  constexpr std::string_view essential[] = {"Host", "Origin", "Cookie", "Set-Cookie", "Authorization"};
+  if (is_any_of(name, fixed)) return true;
+  if (is_any_of(name, essential) || starts_with_ignoring_case(name, "Sec-WebSocket-")) return false;
+  if (starts_with_ignoring_case(name, "X-Forwarded-") || equal_ignoring_case(name, "Forwarded")) return false;
+  return is_any_of(name, named);
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+}  // namespace holdfast::ws

@@ -1,0 +1,212 @@
+// The client's half of the handshake: judging its request and writing ours to the backend.
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "holdfast/ws/handshake.hpp"
+#include "ws/passing.hpp"
+#include "ws/syntax.hpp"
+
+namespace holdfast::ws {
+namespace {
+
+Rejection bad_request(std::string what) {
+  return {400, std::move(what), {}};
+}
+
+// 16 bytes in base64 are 22 symbols and "==". The last symbol's four spare bits are not looked at:
+// Accept is computed over the text, so they can't make two parties disagree.
+bool is_key(std::string_view key) noexcept {
+  if (key.size() != 24 || !key.ends_with("==")) return false;
+  return std::all_of(key.begin(), key.end() - 2, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '/';
+  });
+}
+
+// uri-host without userinfo (RFC 9110 section 7.2): reg-name, IPv4 or bracketed IPv6.
+bool is_host_char(char c) noexcept {
+  return is_token_char(c) || c == '(' || c == ')' || c == ';' || c == '=';
+}
+bool is_ipv6_char(char c) noexcept {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
+}
+
+// Lower case, without port; nullopt if it is no host.
+std::optional<std::string> normalise_host(std::string_view value) {
+  const bool bracketed = value.starts_with('[');
+  const std::size_t end = bracketed ? value.find(']') : value.find(':');
+  if (bracketed && end == std::string_view::npos) return std::nullopt;
+  const std::string_view host = value.substr(0, bracketed ? end + 1 : end);
+  const std::string_view port = value.substr(host.size());
+  if (!port.empty() && port != ":" && (port[0] != ':' || !parse_number(port.substr(1), 65535)))
+    return std::nullopt;
+  const std::string_view inner = bracketed ? host.substr(1, host.size() - 2) : host;
+  if (inner.empty() || !std::all_of(inner.begin(), inner.end(), bracketed ? is_ipv6_char : is_host_char)) {
+    return std::nullopt;
+  }
+  std::string normal(host);
+  std::transform(normal.begin(), normal.end(), normal.begin(), to_lower);
+  return normal;
+}
+
+std::optional<Rejection> judge_upgrade(const RequestHead& head) {
+  if (head.method() != "GET") return Rejection{405, "Only GET opens a WebSocket.", "Allow: GET\r\n"};
+  if (head.version() != 11) return Rejection{505, "A WebSocket needs HTTP/1.1.", {}};
+  if (!head.has_token("Upgrade", "websocket")) {
+    return Rejection{426, "Only WebSocket is served here.", "Upgrade: websocket\r\n"};
+  }
+  if (!head.has_token("Connection", "upgrade")) return bad_request("Connection does not name Upgrade.");
+  if (head.count("Transfer-Encoding") != 0) return bad_request("A WebSocket request has no body.");
+  const auto lengths = head.values("Content-Length");
+  if (std::any_of(lengths.begin(), lengths.end(), [](std::string_view value) { return value != "0"; })) {
+    return bad_request("A WebSocket request has no body.");
+  }
+  const auto versions = head.values("Sec-WebSocket-Version");
+  if (versions.size() != 1 || versions[0] != "13") {
+    return Rejection{426, "Only WebSocket version 13 is spoken here.",
+                     "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Rejection> read_subprotocols(const RequestHead& head, std::vector<std::string>& out) {
+  for (const std::string_view value : head.values("Sec-WebSocket-Protocol")) {
+    for (const std::string_view name : list_elements(value)) {
+      if (!is_token(name)) return bad_request("Sec-WebSocket-Protocol is malformed.");
+      if (std::find(out.begin(), out.end(), name) != out.end()) {
+        return bad_request("Sec-WebSocket-Protocol names a subprotocol twice.");
+      }
+      out.emplace_back(name);
+    }
+  }
+  return std::nullopt;
+}
+
+std::string base64(std::span<const unsigned char> bytes) {
+  // EVP_EncodeBlock also writes a terminating NUL.
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(),
+                                   static_cast<int>(bytes.size()));
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+// RFC 7239 section 6: IPv6 in brackets and quotes, everything that is no address "unknown".
+std::string forwarded_for(std::string_view client) {
+  const auto all = [client](auto allowed) { return std::all_of(client.begin(), client.end(), allowed); };
+  const bool has_colon = client.find(':') != std::string_view::npos;
+  if (has_colon && all(is_ipv6_char)) return "\"[" + std::string(client) + "]\"";
+  if (!client.empty() && all([](char c) { return (c >= '0' && c <= '9') || c == '.'; }))
+    return std::string(client);
+  return "unknown";
+}
+
+std::string_view scheme(Transport transport) noexcept {
+  return transport == Transport::tls ? "https" : "http";
+}
+
+// What an element of a list-valued field of the trusted peer is joined with.
+std::string joined(const RequestHead& head, std::string_view name, std::string_view own) {
+  std::string text;
+  for (const std::string_view value : head.values(name)) {
+    if (!value.empty()) text.append(value).append(", ");
+  }
+  return text.append(own);
+}
+
+void append_forwarding(std::string& out, const RequestHead& head, const ForwardedBy& by) {
+  if (by.trust == Trust::untrusted) {
+    append_field(out, "X-Forwarded-For", by.client);
+    append_field(out, "X-Forwarded-Proto", scheme(by.transport));
+    append_field(out, "X-Forwarded-Host", by.host);
+    return;
+  }
+  append_field(out, "X-Forwarded-For", joined(head, "X-Forwarded-For", by.client));
+  if (head.count("X-Forwarded-Proto") == 0) append_field(out, "X-Forwarded-Proto", scheme(by.transport));
+  if (head.count("X-Forwarded-Host") == 0) append_field(out, "X-Forwarded-Host", by.host);
+  if (head.count("Forwarded") != 0) {
+    std::string own = "for=" + forwarded_for(by.client) + ";proto=";
+    own.append(scheme(by.transport)).append(";host=\"").append(by.host).append("\"");
+    append_field(out, "Forwarded", joined(head, "Forwarded", own));
+  }
+}
+
+// Fields of which we write our own.
+bool is_replaced(std::string_view name, Trust trust) {
+  constexpr std::string_view always[] = {"Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept",
+                                         "X-Forwarded-For", "Forwarded"};
+  if (is_any_of(name, always)) return true;
+  const std::string dashed = with_dashes(name);
+  if (starts_with_ignoring_case(dashed, "Holdfast-")) return true;
+  if (trust == Trust::untrusted) {
+    return starts_with_ignoring_case(dashed, "X-Forwarded-") || equal_ignoring_case(dashed, "Forwarded");
+  }
+  return false;
+}
+
+}  // namespace
+
+Judged<ClientHandshake> check_request(const RequestHead& head) {
+  if (auto fault = judge_upgrade(head)) return *std::move(fault);
+  ClientHandshake handshake;
+
+  const auto hosts = head.values("Host");
+  if (hosts.size() != 1) return bad_request("There must be exactly one Host.");
+  auto host = normalise_host(hosts[0]);
+  if (!host) return bad_request("Host is malformed.");
+  handshake.host = *std::move(host);
+
+  const auto keys = head.values("Sec-WebSocket-Key");
+  if (keys.size() != 1 || !is_key(keys[0])) {
+    return bad_request("There must be exactly one Sec-WebSocket-Key of 16 bytes in base64.");
+  }
+  handshake.key = keys[0];
+
+  const std::string_view target = head.target();
+  if (!target.starts_with('/')) return bad_request("The request target must begin with a slash.");
+  const std::size_t mark = target.find('?');
+  handshake.path = target.substr(0, mark);
+  if (mark != std::string_view::npos) handshake.query = target.substr(mark + 1);
+
+  if (auto fault = read_subprotocols(head, handshake.subprotocols)) return *std::move(fault);
+  auto extensions = parse_extensions(head.values("Sec-WebSocket-Extensions"));
+  if (!extensions) return extensions.error();
+  handshake.extensions = *std::move(extensions);
+  return handshake;
+}
+
+std::string make_key(std::span<const std::byte, 16> random) {
+  return base64({reinterpret_cast<const unsigned char*>(random.data()), random.size()});
+}
+
+std::string accept_key(std::string_view key) {
+  std::string text(key);
+  text += "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // section 1.3
+  std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
+  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return base64(digest);
+}
+
+std::string build_backend_request(const RequestHead& head, const ForwardedBy& by, std::string_view key,
+                                  std::span<const ExtraField> extra) {
+  constexpr std::string_view no_body[] = {"Content-Length", "Expect"};
+  std::string out;
+  out.reserve(head.raw().size() + 256);
+  out.append("GET ").append(head.target()).append(" HTTP/1.1\r\n");
+  const auto named = list_of_connection(head);
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    const Field field = head[i];
+    if (is_hop_by_hop(field.name, named) || is_any_of(field.name, no_body)) continue;
+    if (!is_replaced(field.name, by.trust)) append_field(out, field.name, field.value);
+  }
+  append_forwarding(out, head, by);
+  for (const ExtraField& field : extra) append_field(out, field.name, field.value);
+  append_field(out, "Sec-WebSocket-Version", "13");
+  append_field(out, "Sec-WebSocket-Key", key);
+  out += "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+  return out;
+}
+
+}  // namespace holdfast::ws

@@ -1,0 +1,32 @@
+// The small pieces of HTTP grammar (RFC 9110 section 5.6) that heads, fields and lists share.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace holdfast::ws {
+
+// tchar: what methods, field names and tokens are made of.
+[[nodiscard]] bool is_token_char(char c) noexcept;
+[[nodiscard]] bool is_token(std::string_view text) noexcept;  // one char or more
+
+// ASCII only and whatever the locale.
+[[nodiscard]] char to_lower(char c) noexcept;
+[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
+[[nodiscard]] bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) noexcept;
+
+// Without spaces and tabs at both ends.
+[[nodiscard]] std::string_view trim(std::string_view text) noexcept;
+
+// Elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 section 5.6.1.2). Not
+// for lists with quoted strings.
+[[nodiscard]] std::vector<std::string_view> list_elements(std::string_view value);
+
+// A field value takes blanks, visible ASCII and bytes over 0x7f, nothing else.
+[[nodiscard]] bool is_field_value(std::string_view text) noexcept;
+
+// Digits only, no sign, no blank; nullopt on overflow of `limit`.
+[[nodiscard]] std::optional<unsigned> parse_number(std::string_view digits, unsigned limit) noexcept;
+
+}  // namespace holdfast::ws
