@@ -1,0 +1,143 @@
+// One server address and everything the threads must know of it now. A Backend is found by (upstream,
+// address), outlives snapshots and never points to a config, so counts, health and administrative
+// state survive a reload.
+//
+// Ownership: shared_ptr, from the Registry, from each snapshot's Upstream and from each Seat.
+// Threads: setup and pump threads read, pick and drop seats; only the control thread writes health,
+// administrative state, weight and max_sessions. Every function may be called in every thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/base/error.hpp"
+
+namespace holdfast::upstream {
+
+// What the probes say. unknown = no verdict yet: usable until the first one.
+enum class Health : std::uint8_t { unknown, healthy, unhealthy };
+
+// What the operator says. draining and disabled get no new sessions.
+enum class AdminState : std::uint8_t { active, draining, disabled };
+
+// Failed tries of real handshakes, as the metric's `kind` names them.
+enum class FailureKind : std::uint8_t { connect, tls, timeout, eof, garbage, handshake_status };
+inline constexpr std::size_t failure_kinds = 6;
+
+[[nodiscard]] std::string_view text(Health health) noexcept;
+[[nodiscard]] std::string_view text(AdminState state) noexcept;
+[[nodiscard]] std::string_view text(FailureKind kind) noexcept;
+
+// The kind that a failed dial counts as; nullopt when it is not the backend's fault (our shortage,
+// or we gave up ourselves).
+[[nodiscard]] std::optional<FailureKind> blame(Failure failure) noexcept;
+
+class Backend {
+ public:
+  Backend(std::string upstream, std::string address);
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  [[nodiscard]] const std::string& upstream() const noexcept { return upstream_; }
+  [[nodiscard]] const std::string& address() const noexcept { return address_; }  // as written in the config
+
+  [[nodiscard]] Health health() const noexcept { return health_.load(std::memory_order_relaxed); }
+  [[nodiscard]] AdminState admin_state() const noexcept { return admin_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
+  // healthy (or not yet probed), not ejected, active.
+  [[nodiscard]] bool eligible() const noexcept;
+  // No seat is to be had: max_sessions reached, or readmitted and its trial is under way (outlier.hpp).
+  [[nodiscard]] bool full() const noexcept;
+
+  [[nodiscard]] std::uint32_t sessions() const noexcept { return sessions_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t picks() const noexcept { return picks_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t failures(FailureKind kind) const noexcept;
+  [[nodiscard]] std::string last_error() const;  // empty = none yet
+  [[nodiscard]] std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t max_sessions() const noexcept;  // 0 = no limit
+
+  // Control thread.
+  void set_health(Health health) noexcept { health_.store(health, std::memory_order_relaxed); }
+  void set_admin_state(AdminState state) noexcept { admin_.store(state, std::memory_order_relaxed); }
+  void set_weight(std::uint32_t weight) noexcept { weight_.store(weight, std::memory_order_relaxed); }
+  // Sessions above a lowered limit stay.
+  void set_max_sessions(std::uint64_t sessions) noexcept;
+
+  // Counts it and keeps `what` as last_error. Upstream::failed does this and judges it, too.
+  void count_failure(FailureKind kind, std::string what);
+
+ private:
+  friend class Seat;
+  friend class Outlier;
+
+  // After readmission one try at a time, until one succeeds: a backend that takes connections but
+  // never answers would else draw every client for a whole handshake timeout, having no sessions.
+  enum class Trial : std::uint8_t { none, open, taken };
+
+  // Outlier detection's memory; its mutex guards all of it and every write of ejected_.
+  struct Offences {
+    enum class Probed : std::uint8_t { not_yet, passed, failed };
+    std::mutex mutex;
+    std::uint32_t in_a_row = 0;
+    TimePoint ejected_until{};
+    Probed probed = Probed::not_yet;  // the latest probe since the ejection
+  };
+
+  const std::string upstream_;
+  const std::string address_;
+
+  // Written by the control thread.
+  std::atomic<Health> health_{Health::unknown};
+  std::atomic<AdminState> admin_{AdminState::active};
+  std::atomic<std::uint32_t> weight_{1};
+  std::atomic<std::uint64_t> max_sessions_{0};
+
+  // Written by setup threads (and by pump threads that drop seats).
+  std::atomic<std::uint32_t> sessions_{0};
+  std::atomic<std::uint64_t> picks_{0};
+  std::atomic<Trial> trial_{Trial::none};
+  std::atomic<bool> ejected_{false};
+  std::array<std::atomic<std::uint64_t>, failure_kinds> failures_{};
+  Offences offences_;
+
+  mutable std::mutex error_mutex_;
+  std::string last_error_;
+};
+
+// A session's place at a backend, from the pick to the end of the leg: counts up when taken and down
+// in the destructor. Moves with the leg from thread to thread; never empty except when moved from.
+class Seat {
+ public:
+  // Counts one pick. nullopt if the backend is full; eligibility is the caller's to judge.
+  [[nodiscard]] static std::optional<Seat> take(std::shared_ptr<Backend> backend) noexcept;
+
+  Seat(Seat&& other) noexcept;
+  Seat& operator=(Seat&& other) noexcept;
+  ~Seat() { leave(); }
+
+  [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
+  [[nodiscard]] const std::shared_ptr<Backend>& shared_backend() const noexcept { return backend_; }
+
+ private:
+  friend class Outlier;
+  // A trial seat that goes without success gives the trial to the next client.
+  enum class Kind : std::uint8_t { ordinary, trial };
+
+  Seat(std::shared_ptr<Backend> backend, Kind kind) noexcept : backend_(std::move(backend)), kind_(kind) {}
+  void leave() noexcept;
+
+  std::shared_ptr<Backend> backend_;
+  Kind kind_;
+};
+
+}  // namespace holdfast::upstream

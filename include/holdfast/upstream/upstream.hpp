@@ -1,0 +1,60 @@
+// A named set of backends with one policy: the part of a snapshot that picks. Membership never
+// changes; a reload makes a new Upstream over the same Backends (see registry.hpp).
+//
+// Threads: every function may be called in every thread. Picks are serialised by a mutex (under a
+// microsecond for a hundred backends) and counted at once, so two setup threads never act on the same
+// minimum.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "holdfast/balance/pick.hpp"
+#include "holdfast/upstream/backend.hpp"
+#include "holdfast/upstream/outlier.hpp"
+
+namespace holdfast::upstream {
+
+class Upstream {
+ public:
+  // `seed` makes ties repeatable in tests; give a random one else.
+  Upstream(std::string name, balance::Policy policy, OutlierRules rules,
+           std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] balance::Policy policy() const noexcept { return policy_; }
+  [[nodiscard]] std::span<const std::shared_ptr<Backend>> backends() const noexcept { return members_; }
+  [[nodiscard]] const Outlier& outlier() const noexcept { return outlier_; }
+  // Some backend is eligible (it may be full): what /readyz asks.
+  [[nodiscard]] bool has_eligible() const noexcept;
+
+  // Picks and counts. nullopt: nobody is eligible with room, `exclude` (already tried ones) aside.
+  [[nodiscard]] std::optional<Seat> pick(std::span<const Backend* const> exclude = {}) const;
+
+  // The outcome of a dial. `failed` counts it, keeps `what` as the last error and may eject.
+  Change failed(Backend& backend, FailureKind kind, std::string what, TimePoint now) const;
+  void succeeded(Seat& seat) const { outlier_.succeeded(seat); }
+
+ private:
+  // Scratch and memory of picks; its mutex guards all of it.
+  struct Picking {
+    std::mutex mutex;
+    balance::Rng rng;
+    balance::RoundRobin turns;
+    std::vector<balance::View> views;
+    std::vector<std::size_t> excluded;
+  };
+
+  const std::string name_;
+  const balance::Policy policy_;
+  const std::vector<std::shared_ptr<Backend>> members_;
+  const Outlier outlier_;
+  mutable Picking picking_;
+};
+
+}  // namespace holdfast::upstream

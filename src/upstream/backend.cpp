@@ -1,0 +1,145 @@
+#include "holdfast/upstream/backend.hpp"
+
+// Relaxed order suffices for the counters and states: each is a fact of its own, and nothing else is
+// published through it.
+
+namespace holdfast::upstream {
+
+std::string_view text(Health health) noexcept {
+  switch (health) {
+    case Health::unknown:
+      return "unknown";
+    case Health::healthy:
+      return "healthy";
+    case Health::unhealthy:
+      return "unhealthy";
+  }
+  return "unknown";
+}
+
+std::string_view text(AdminState state) noexcept {
+  switch (state) {
+    case AdminState::active:
+      return "active";
+    case AdminState::draining:
+      return "draining";
+    case AdminState::disabled:
+      return "disabled";
+  }
+  return "unknown";
+}
+
+std::string_view text(FailureKind kind) noexcept {
+  switch (kind) {
+    case FailureKind::connect:
+      return "connect";
+    case FailureKind::tls:
+      return "tls";
+    case FailureKind::timeout:
+      return "timeout";
+    case FailureKind::eof:
+      return "eof";
+    case FailureKind::garbage:
+      return "garbage";
+    case FailureKind::handshake_status:
+      return "handshake_status";
+  }
+  return "unknown";
+}
+
+std::optional<FailureKind> blame(Failure failure) noexcept {
+  switch (failure) {
+    case Failure::refused:
+      return FailureKind::connect;
+    case Failure::tls:
+      return FailureKind::tls;
+    case Failure::timeout:
+      return FailureKind::timeout;
+    case Failure::eof:
+      return FailureKind::eof;
+    case Failure::garbage:
+      return FailureKind::garbage;
+    case Failure::internal:
+    case Failure::cancelled:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+Backend::Backend(std::string upstream, std::string address)
+    : upstream_(std::move(upstream)), address_(std::move(address)) {}
+
+bool Backend::eligible() const noexcept {
+  return health() != Health::unhealthy && !ejected() && admin_state() == AdminState::active;
+}
+
+bool Backend::full() const noexcept {
+  const std::uint64_t most = max_sessions();
+  const bool no_room = most != 0 && sessions() >= most;
+  return no_room || trial_.load(std::memory_order_relaxed) == Trial::taken;
+}
+
+std::uint64_t Backend::failures(FailureKind kind) const noexcept {
+  return failures_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed);
+}
+
+std::string Backend::last_error() const {
+  const std::lock_guard lock(error_mutex_);
+  return last_error_;
+}
+
+std::uint64_t Backend::max_sessions() const noexcept {
+  return max_sessions_.load(std::memory_order_relaxed);
+}
+
+void Backend::set_max_sessions(std::uint64_t sessions) noexcept {
+  max_sessions_.store(sessions, std::memory_order_relaxed);
+}
+
+void Backend::count_failure(FailureKind kind, std::string what) {
+  failures_[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(error_mutex_);
+  last_error_ = std::move(what);
+}
+
+std::optional<Seat> Seat::take(std::shared_ptr<Backend> backend) noexcept {
+  auto trial = Backend::Trial::open;
+  const bool tries = backend->trial_.compare_exchange_strong(trial, Backend::Trial::taken);
+  if (!tries && trial == Backend::Trial::taken) return std::nullopt;
+
+  // Two snapshots may pick at once, so the limit is kept here and not by the picker's mutex.
+  const std::uint64_t most = backend->max_sessions();
+  std::uint32_t present = backend->sessions_.load(std::memory_order_relaxed);
+  do {
+    if (most != 0 && present >= most) {
+      if (tries) backend->trial_.store(Backend::Trial::open);
+      return std::nullopt;
+    }
+  } while (!backend->sessions_.compare_exchange_weak(present, present + 1, std::memory_order_relaxed));
+  backend->picks_.fetch_add(1, std::memory_order_relaxed);
+  return Seat(std::move(backend), tries ? Kind::trial : Kind::ordinary);
+}
+
+Seat::Seat(Seat&& other) noexcept : backend_(std::move(other.backend_)), kind_(other.kind_) {}
+
+Seat& Seat::operator=(Seat&& other) noexcept {
+  if (this != &other) {
+    leave();
+    backend_ = std::move(other.backend_);
+    kind_ = other.kind_;
+  }
+  return *this;
+}
+
+void Seat::leave() noexcept {
+  if (!backend_) return;
+  if (kind_ == Kind::trial) {
+    // Only if the trial is still this one's: success and ejection have ended it already.
+    auto taken = Backend::Trial::taken;
+    backend_->trial_.compare_exchange_strong(taken, Backend::Trial::open);
+  }
+  backend_->sessions_.fetch_sub(1, std::memory_order_relaxed);
+  backend_.reset();
+}
+
+}  // namespace holdfast::upstream

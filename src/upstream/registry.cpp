@@ -1,0 +1,28 @@
+#include "holdfast/upstream/registry.hpp"
+
+namespace holdfast::upstream {
+
+std::shared_ptr<Backend> Registry::find_or_create(const std::string& upstream, const std::string& address) {
+  auto& backend = backends_[{upstream, address}];
+  if (!backend) backend = std::make_shared<Backend>(upstream, address);
+  return backend;
+}
+
+std::shared_ptr<Backend> Registry::find(const std::string& upstream, const std::string& address) const {
+  const auto found = backends_.find({upstream, address});
+  return found == backends_.end() ? nullptr : found->second;
+}
+
+// If ours is the only reference, nobody else can make another one, so the count can't lie.
+std::size_t Registry::forget_unused() {
+  return std::erase_if(backends_, [](const auto& entry) { return entry.second.use_count() == 1; });
+}
+
+std::vector<std::shared_ptr<Backend>> Registry::all() const {
+  std::vector<std::shared_ptr<Backend>> backends;
+  backends.reserve(backends_.size());
+  for (const auto& [key, backend] : backends_) backends.push_back(backend);
+  return backends;
+}
+
+}  // namespace holdfast::upstream
