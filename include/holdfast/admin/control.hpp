@@ -1,0 +1,50 @@
+#pragma once
+// What the admin API asks of the process. `server` implements it; every call comes on the control
+// thread and must not block for longer than a reload does.
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast::admin {
+
+enum class Readiness : std::uint8_t { ready, not_ready, no_such_route };
+
+struct Ready {
+  Readiness readiness = Readiness::not_ready;
+  std::vector<std::string> details;  ///< sentences for the body: what is missing
+};
+
+struct ReloadOutcome {
+  enum class Result : std::uint8_t { applied, refused };
+  Result result = Result::refused;
+  std::uint64_t generation = 0;      ///< the one in use now
+  std::vector<std::string> changes;  ///< sentences; applied only
+  std::vector<std::string> errors;   ///< "place: what"; refused only
+  std::vector<std::string> warnings;
+};
+
+enum class BackendState : std::uint8_t { active, draining, disabled };
+[[nodiscard]] std::string_view text(BackendState state) noexcept;
+
+enum class StateOutcome : std::uint8_t { done, no_such_upstream, no_such_backend };
+
+class Control {
+ public:
+  virtual ~Control() = default;
+
+  /// Prometheus text.
+  [[nodiscard]] virtual std::string metrics_text() = 0;
+  /// With a route: ready only if that route's upstream has an eligible backend.
+  [[nodiscard]] virtual Ready ready(const std::optional<std::string>& route) = 0;
+  /// The object of GET /status.
+  [[nodiscard]] virtual nlohmann::json status() = 0;
+  [[nodiscard]] virtual ReloadOutcome reload() = 0;
+  [[nodiscard]] virtual StateOutcome set_backend_state(const std::string& upstream,
+                                                       const std::string& backend, BackendState state) = 0;
+};
+
+}  // namespace holdfast::admin

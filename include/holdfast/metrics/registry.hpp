@@ -1,0 +1,93 @@
+#pragma once
+// Owns every cell and turns them into Prometheus text.
+//
+// Thread: all functions are the control thread's; references it got may be handed to the one
+// writing thread they are for. Cells live as long as the registry, so a counter survives a reload
+// that removes its route and brings it back; the number of names is what configurations ever had.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "holdfast/metrics/cells.hpp"
+
+namespace holdfast::metrics {
+
+struct Labelled {
+  std::string label;  ///< failure kind or probe result
+  std::uint64_t count = 0;
+};
+
+/// One backend of the current snapshot at scrape: series of removed backends vanish by not being in
+/// the list.
+struct BackendSample {
+  std::string upstream;
+  std::string backend;  ///< the address as written
+  std::uint64_t sessions = 0;
+  std::uint64_t picks_total = 0;
+  bool up = false;  ///< health: unknown counts as up, since it is used
+  bool ejected = false;
+  std::string state;               ///< "active", "draining" or "disabled"
+  std::vector<Labelled> failures;  ///< by kind
+  std::vector<Labelled> probes;    ///< by result
+};
+
+struct Sample {
+  std::uint64_t generation = 0;
+  std::vector<BackendSample> backends;
+};
+
+struct BuildInfo {
+  std::string version;
+  std::string commit;
+};
+
+class Registry {
+ public:
+  /// `sample` is called at each scrape, on the scraping (control) thread.
+  Registry(std::size_t setup_threads, std::size_t pump_threads, BuildInfo build,
+           std::function<Sample()> sample);
+  ~Registry();
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  /// Made at the first call for a name. Thread indices count from 0 within their plane.
+  [[nodiscard]] RouteCells& route(std::size_t pump_thread, std::string_view route);
+  [[nodiscard]] ListenerCells& listener(std::size_t setup_thread, std::string_view listener);
+  [[nodiscard]] SessionCells& sessions(std::size_t pump_thread, std::string_view listener,
+                                       std::string_view route);
+  [[nodiscard]] SetupCells& setup(std::size_t setup_thread);
+  [[nodiscard]] PumpCells& pump(std::size_t pump_thread);
+  [[nodiscard]] ControlCells& control() noexcept { return control_; }
+
+  /// Open sessions over all threads and routes of a listener (for /status).
+  [[nodiscard]] std::uint64_t open_sessions(std::string_view listener) const;
+
+  /// The whole exposition, text format 0.0.4.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  class Collector;  // the prometheus::Collectable; hides that library from everybody else
+
+  template <class Cells, class Key>
+  using PerName = std::map<Key, std::unique_ptr<Cells[]>, std::less<>>;
+
+  std::size_t setup_threads_;
+  std::size_t pump_threads_;
+  BuildInfo build_;
+  std::function<Sample()> sample_;
+  PerName<RouteCells, std::string> routes_;
+  PerName<ListenerCells, std::string> listeners_;
+  PerName<SessionCells, std::pair<std::string, std::string>> sessions_;  // listener, route
+  std::unique_ptr<SetupCells[]> setup_;
+  std::unique_ptr<PumpCells[]> pumps_;
+  ControlCells control_;
+};
+
+}  // namespace holdfast::metrics

@@ -1,0 +1,170 @@
+#include "admin/api.hpp"
+
+#include <arpa/inet.h>
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "admin/target.hpp"
+#include "holdfast/config/match.hpp"
+
+namespace holdfast::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<BackendState, 3> backend_states{BackendState::active, BackendState::draining,
+                                                     BackendState::disabled};
+
+std::string print(const json& value) {
+  // Names come from operators and errors from anywhere: never throw on their bytes.
+  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Reply json_reply(unsigned status, const json& value) {
+  Reply reply;
+  reply.status = status;
+  reply.body = print(value);
+  return reply;
+}
+
+// Addresses and "localhost" can't be pointed elsewhere by a name server.
+bool is_safe_host(const std::string& field, const config::Admin& settings) {
+  if (settings.bind && settings.bind->kind == config::AddressKind::unix_path) return true;
+  const std::string host(config::host_without_port(field));
+  in_addr v4{};
+  in6_addr v6{};
+  const bool numeric =
+      inet_pton(AF_INET, host.c_str(), &v4) == 1 || inet_pton(AF_INET6, host.c_str(), &v6) == 1;
+  return numeric || host == "localhost" || (settings.bind && host == settings.bind->host);
+}
+
+bool has_token(const Request& request, const std::string& token) {
+  constexpr std::string_view scheme = "Bearer ";
+  if (!request.authorization || request.authorization->size() != scheme.size() + token.size()) return false;
+  const std::string_view given(*request.authorization);
+  const auto equal_ignoring_case = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
+  if (!std::equal(scheme.begin(), scheme.end(), given.begin(), equal_ignoring_case)) return false;
+  return CRYPTO_memcmp(given.data() + scheme.size(), token.data(), token.size()) == 0;
+}
+
+bool is_for_everybody(const std::vector<std::string>& path, const config::Admin& settings) {
+  if (path.size() != 1) return false;
+  if (path[0] == "metrics") return settings.metrics_open == config::Admin::MetricsAccess::open;
+  return path[0] == "healthz" || path[0] == "readyz";
+}
+
+// Nothing if the request may go on.
+std::optional<Reply> refuse(const Request& request, const Target& target, const config::Admin& settings) {
+  if (request.host_count > 1) return error_reply(400, "more than one Host field");
+  const bool foreign =
+      request.method == "POST" && request.origin && *request.origin != "http://" + request.host;
+  if (foreign) return error_reply(403, "this Origin may not change anything here");
+  if (is_for_everybody(target.path, settings)) return std::nullopt;
+  if (!settings.token.empty() && !has_token(request, settings.token)) {
+    Reply reply = error_reply(401, "needs the header Authorization: Bearer TOKEN");
+    reply.challenge = "Bearer";
+    return reply;
+  }
+  if (settings.token.empty() && !is_safe_host(request.host, settings)) {
+    return error_reply(403, "the Host field must be an address or localhost, since no token is set");
+  }
+  return std::nullopt;
+}
+
+Reply wrong_method(const char* allow) {
+  Reply reply = error_reply(405, std::string("only ") + allow + " is allowed here");
+  reply.allow = allow;
+  return reply;
+}
+
+Reply ready(const Target& target, Control& control) {
+  const auto route = query_value(target, "route");
+  const Ready state = control.ready(route);
+  if (state.readiness == Readiness::no_such_route) return error_reply(404, "no such route");
+  const bool is_ready = state.readiness == Readiness::ready;
+  return json_reply(is_ready ? 200 : 503, {{"ready", is_ready}, {"details", state.details}});
+}
+
+Reply reload(Control& control) {
+  const ReloadOutcome outcome = control.reload();
+  if (outcome.result == ReloadOutcome::Result::applied) {
+    return json_reply(
+        200,
+        {{"generation", outcome.generation}, {"changes", outcome.changes}, {"warnings", outcome.warnings}});
+  }
+  return json_reply(400, {{"error", "the configuration is not valid; the old one stays"},
+                          {"errors", outcome.errors},
+                          {"generation", outcome.generation}});
+}
+
+Reply set_state(const std::vector<std::string>& path, BackendState state, Control& control) {
+  const std::string& upstream = path[1];
+  const std::string& backend = path[3];
+  switch (control.set_backend_state(upstream, backend, state)) {
+    case StateOutcome::done:
+      return json_reply(200, {{"upstream", upstream}, {"backend", backend}, {"state", text(state)}});
+    case StateOutcome::no_such_upstream:
+      return error_reply(404, "no such upstream: " + upstream);
+    case StateOutcome::no_such_backend:
+      return error_reply(404, "upstream " + upstream + " has no backend " + backend);
+  }
+  return error_reply(500, "unexpected outcome");
+}
+
+// Endpoints that only read.
+std::optional<Reply> read(const Request& request, const Target& target, Control& control) {
+  if (target.path.size() != 1) return std::nullopt;
+  const std::string& name = target.path[0];
+  const bool known = name == "metrics" || name == "healthz" || name == "readyz" || name == "status";
+  if (!known) return std::nullopt;
+  if (request.method != "GET" && request.method != "HEAD") return wrong_method("GET, HEAD");
+  if (name == "healthz") return json_reply(200, {{"alive", true}});
+  if (name == "readyz") return ready(target, control);
+  if (name == "status") return json_reply(200, control.status());
+  Reply reply;
+  reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  reply.body = control.metrics_text();
+  return reply;
+}
+
+// Endpoints that change something.
+std::optional<Reply> change(const Request& request, const std::vector<std::string>& path, Control& control) {
+  if (path.size() == 1 && path[0] == "reload") {
+    return request.method == "POST" ? reload(control) : wrong_method("POST");
+  }
+  const bool is_backend = path.size() == 5 && path[0] == "upstreams" && path[2] == "backends";
+  if (!is_backend) return std::nullopt;
+  for (const BackendState state : backend_states) {
+    if (path[4] != text(state)) continue;
+    return request.method == "POST" ? set_state(path, state, control) : wrong_method("POST");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view text(BackendState state) noexcept {
+  constexpr std::array<std::string_view, 3> words{"active", "draining", "disabled"};
+  return words[static_cast<std::size_t>(state)];
+}
+
+Reply error_reply(unsigned status, const std::string& what) {
+  return json_reply(status, {{"error", what}});
+}
+
+Reply handle(const Request& request, const config::Admin& settings, Control& control) {
+  const auto target = parse_target(request.target);
+  if (!target) return error_reply(400, "the request target is not valid");
+  if (auto refused = refuse(request, *target, settings)) return std::move(*refused);
+  if (auto reply = read(request, *target, control)) return std::move(*reply);
+  if (auto reply = change(request, target->path, control)) return std::move(*reply);
+  return error_reply(404, "no such endpoint");
+}
+
+}  // namespace holdfast::admin

@@ -1,0 +1,31 @@
+#pragma once
+// Sums the cells of all threads into families. Kept apart from the registry's ownership.
+
+#include <prometheus/collectable.h>
+
+#include "holdfast/metrics/registry.hpp"
+
+namespace holdfast::metrics {
+
+/// A view of a registry for one scrape.
+class Registry::Collector : public prometheus::Collectable {
+ public:
+  explicit Collector(const Registry& registry) : registry_(registry) {}
+
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  using Families = std::vector<prometheus::MetricFamily>;
+
+  void sessions(Families& out) const;
+  void handshakes(Families& out) const;
+  void traffic(Families& out) const;
+  void ends(Families& out) const;
+  void durations(Families& out) const;
+  void backends(Families& out, const Sample& sample) const;
+  void process(Families& out, const Sample& sample) const;
+
+  const Registry& registry_;
+};
+
+}  // namespace holdfast::metrics
