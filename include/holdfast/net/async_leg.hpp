@@ -1,0 +1,63 @@
+#pragma once
+// A leg in the setup plane: coroutines wait for its readiness with a deadline; `release` gives it to the pump
+// plane with nothing of it left behind in this thread.
+//
+// Thread: the io_context's only one. Destroying it closes the leg.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/base/error.hpp"
+#include "holdfast/net/leg.hpp"
+#include "holdfast/net/tls.hpp"
+
+namespace holdfast::net {
+
+class AsyncLeg {
+ public:
+  /// `side` names the peer in Errors.
+  AsyncLeg(boost::asio::io_context& io, std::unique_ptr<Leg> leg, Side side);
+  AsyncLeg(const AsyncLeg&) = delete;
+  AsyncLeg& operator=(const AsyncLeg&) = delete;
+  ~AsyncLeg();
+
+  /// Every later wait fails with Failure::timeout once `deadline` has passed; replaces the deadline before.
+  void expires_at(TimePoint deadline);
+
+  /// A TLS leg's handshake; a plain leg is done at once.
+  [[nodiscard]] boost::asio::awaitable<Result<void>> handshake();
+  /// At least one byte, or Failure::eof at the peer's FIN.
+  [[nodiscard]] boost::asio::awaitable<Result<std::size_t>> read_some(std::span<std::byte> into);
+  [[nodiscard]] boost::asio::awaitable<Result<void>> write_all(std::string_view bytes);
+  /// SESSIONS.md section 3: close_notify, FIN, discard input until EOF or 2 s. The peer can read our last
+  /// words.
+  [[nodiscard]] boost::asio::awaitable<void> linger();
+  /// Wakes a waiting operation with Failure::cancelled. Same thread.
+  void cancel();
+
+  /// Waits until a connect() in progress has ended.
+  [[nodiscard]] boost::asio::awaitable<Result<void>> writable();
+
+  [[nodiscard]] std::unique_ptr<Leg> release();
+  [[nodiscard]] Leg& leg() noexcept { return *leg_; }
+  [[nodiscard]] bool expired() const noexcept;
+
+ private:
+  struct Alarm;
+  enum class Direction : std::uint8_t { read, write };
+  boost::asio::awaitable<Result<void>> wait(Direction direction);
+  [[nodiscard]] Error failure(Failure kind, std::string what) const;
+
+  std::unique_ptr<Leg> leg_;
+  boost::asio::posix::stream_descriptor waiter_;
+  std::shared_ptr<Alarm> alarm_;
+  Side side_;
+};
+
+}  // namespace holdfast::net

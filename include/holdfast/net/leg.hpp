@@ -1,0 +1,81 @@
+#pragma once
+// One transport connection of a session, towards the client or towards a backend. Both planes use the same
+// object: the setup plane through AsyncLeg, the pump plane through Loop. The interface is narrow so that
+// another record layer or an HTTP/2 stream can be a leg later; nobody outside `net` sees a descriptor.
+//
+// Thread: one at a time; handed over whole between planes. Errors are states, nothing throws.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace holdfast::net {
+
+enum class IoState : std::uint8_t {
+  more,     ///< there may be more to read, or everything was taken for writing
+  drained,  ///< nothing more now: wait for the next edge
+  end,      ///< read only: the peer has finished writing (FIN or close_notify)
+  failed,   ///< the connection is dead (reset, TLS error); for writing: nothing will ever leave again
+};
+
+/// `bytes` were moved before `state` was met; a read may give bytes and an end at once.
+struct IoResult {
+  std::size_t bytes = 0;
+  IoState state = IoState::drained;
+};
+
+/// What the kernel knows about a silent peer (struct tcp_info); all zero for transports without it.
+struct Liveness {
+  std::uint32_t unacknowledged = 0;     ///< segments in flight
+  std::uint32_t since_last_ack_ms = 0;  ///< age of the last acknowledgement received
+  std::uint32_t unanswered_probes = 0;  ///< zero-window probes without an answer
+};
+
+/// Ciphertext of one turn, shared by all TLS legs of a pump thread; empty between turns.
+struct CipherScratch {
+  static constexpr std::size_t capacity = 64 * 1024;
+  std::unique_ptr<std::byte[]> bytes = std::make_unique<std::byte[]>(capacity);
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+class Leg {
+ public:
+  /// The largest number of bytes that one `read` can give; offer at least so much room in the pump plane.
+  static constexpr std::size_t read_batch_bytes = CipherScratch::capacity + 17 * 1024;
+
+  Leg(const Leg&) = delete;
+  Leg& operator=(const Leg&) = delete;
+  virtual ~Leg() =
+      default;  ///< closes at once; unsent bytes of the kernel still leave unless unread input is waiting
+
+  /// Reads one batch. `into` ≥ read_batch_bytes guarantees that a TLS leg leaves no ciphertext in the shared
+  /// scratch.
+  [[nodiscard]] virtual IoResult read(std::span<std::byte> into) noexcept = 0;
+
+  /// Writes what goes. After `drained` the next write must begin with the very bytes that were not taken.
+  [[nodiscard]] virtual IoResult write(std::span<const std::byte> bytes) noexcept = 0;
+
+  /// close_notify where TLS, then FIN. The caller has flushed what it had.
+  virtual void finish_writing() noexcept = 0;
+
+  /// Throws away what the peer still sends (while lingering); the bytes are not even decrypted.
+  [[nodiscard]] virtual IoState discard() noexcept = 0;
+
+  [[nodiscard]] virtual Liveness liveness() const noexcept = 0;
+
+  /// Pump plane: reads through the thread's ciphertext scratch from now on (no effect on a plain leg).
+  virtual void use_scratch(CipherScratch& scratch) noexcept = 0;
+
+ protected:
+  Leg() = default;
+
+ private:
+  friend class Loop;
+  friend class AsyncLeg;
+  [[nodiscard]] virtual int descriptor() const noexcept = 0;
+};
+
+}  // namespace holdfast::net

@@ -1,0 +1,69 @@
+#pragma once
+// Probes every backend of the present snapshot and keeps its health.
+//
+// Thread: the control thread's io_context.
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "holdfast/dial/dial.hpp"
+#include "holdfast/metrics/cells.hpp"
+
+namespace holdfast::probe {
+
+/// A backend's health has changed.
+struct Flip {
+  std::shared_ptr<upstream::Backend> backend;
+  upstream::Health before;
+  upstream::Health after;
+  std::string why;  ///< of the last failed probe; empty when it passed
+};
+
+class FlipSink {
+ public:
+  virtual void flipped(const Flip& flip) = 0;
+
+ protected:
+  ~FlipSink() = default;
+};
+
+class Prober {
+ public:
+  struct Counts {
+    std::uint64_t passed = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t timeout = 0;
+  };
+
+  /// All outlive the prober and the io_context's handlers.
+  Prober(boost::asio::io_context& io, net::DescriptorBudget& budget, metrics::Histogram& duration,
+         FlipSink& flips);
+  ~Prober();
+  Prober(const Prober&) = delete;
+  Prober& operator=(const Prober&) = delete;
+
+  /// Takes a new snapshot: keeps the schedule and the counts of backends that stay, stops those that went.
+  void apply(const std::vector<std::shared_ptr<const dial::Destination>>& destinations);
+  void stop();
+
+  [[nodiscard]] Counts counts(const upstream::Backend& backend) const;
+
+ private:
+  struct Schedule;
+  using Key = std::pair<std::string, std::string>;  ///< upstream, address
+  boost::asio::awaitable<void> run(std::shared_ptr<Schedule> schedule);
+  void judge(Schedule& schedule, const Result<void>& outcome);
+
+  boost::asio::io_context& io_;
+  net::DescriptorBudget& budget_;
+  metrics::Histogram& duration_;
+  FlipSink& flips_;
+  std::map<Key, std::shared_ptr<Schedule>> schedules_;
+};
+
+}  // namespace holdfast::probe

@@ -1,0 +1,101 @@
+#include "holdfast/dial/dial.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace holdfast::dial {
+
+namespace asio = boost::asio;
+using net::AsyncLeg;
+
+namespace {
+
+constexpr std::size_t read_chunk_bytes = 4096;
+
+Error backend_failure(Failure failure, std::string what) {
+  return {failure, Side::backend, Retry::other_backend, std::move(what)};
+}
+
+// One socket address: TCP, then TLS.
+asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
+    asio::io_context& io, std::shared_ptr<const Destination> destination, config::SocketAddress address,
+    std::string host, net::DescriptorBudget& budget, TimePoint deadline) {
+  auto started = net::start_connect(address);
+  if (!started) co_return started.error();
+  net::Socket socket = std::move(started.value());
+  socket.charge(budget);
+  const int descriptor = socket.get();
+  std::unique_ptr<net::Leg> made;
+  if (destination->tls == nullptr) {
+    made = net::make_plain_leg(std::move(socket));
+  } else {
+    made = net::make_tls_client_leg(std::move(socket), *destination->tls, host);
+  }
+  auto leg = std::make_unique<AsyncLeg>(io, std::move(made), Side::backend);
+  leg->expires_at(deadline);
+  auto connected = co_await leg->writable();
+  if (!connected) {
+    co_return backend_failure(connected.error().failure,
+                              "connect to " + net::to_text(address) + ": timed out");
+  }
+  if (const int error = net::connect_outcome(descriptor); error != 0) {
+    co_return backend_failure(Failure::refused,
+                              "connect to " + net::to_text(address) + ": " + std::strerror(error));
+  }
+  auto shaken = co_await leg->handshake();
+  if (!shaken) {
+    co_return backend_failure(shaken.error().failure, net::to_text(address) + ": " + shaken.error().what);
+  }
+  co_return leg;
+}
+
+}  // namespace
+
+const config::BackendConfig* Destination::settings_of(const upstream::Backend& backend) const noexcept {
+  const auto found = std::ranges::find(settings.backends, backend.address(),
+                                       [](const config::BackendConfig& each) { return each.address.text; });
+  return found == settings.backends.end() ? nullptr : &*found;
+}
+
+asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
+                                                           std::shared_ptr<const Destination> destination,
+                                                           config::Address address,
+                                                           net::DescriptorBudget& budget,
+                                                           TimePoint deadline) {
+  Result<std::unique_ptr<AsyncLeg>> outcome =
+      backend_failure(Failure::refused, address.text + ": name not resolved");
+  const TimePoint end = std::min(deadline, Clock::now() + destination->settings.connect_timeout);
+  for (const config::SocketAddress& each : address.sockets) {
+    outcome = co_await connect_one(io, destination, each, address.host, budget, end);
+    if (outcome || outcome.error().retry == Retry::no || Clock::now() >= end) break;
+  }
+  co_return outcome;
+}
+
+asio::awaitable<Result<Answer>> exchange(AsyncLeg& leg, std::string request) {
+  auto written = co_await leg.write_all(request);
+  if (!written) co_return backend_failure(written.error().failure, "request: " + written.error().what);
+  std::string bytes;
+  std::size_t searched = 0;
+  for (;;) {
+    const std::size_t end = ws::find_head_end(bytes, searched);
+    if (end == std::string::npos) {
+      if (bytes.size() >= ws::max_head_bytes) {
+        co_return backend_failure(Failure::garbage, "response head longer than 16 KiB");
+      }
+      searched = bytes.size();
+      bytes.resize(searched + read_chunk_bytes);
+      auto got = co_await leg.read_some(std::as_writable_bytes(std::span(bytes)).subspan(searched));
+      if (!got) co_return backend_failure(got.error().failure, "response: " + got.error().what);
+      bytes.resize(searched + got.value());
+      continue;
+    }
+    auto head = ws::ResponseHead::parse(std::string_view(bytes).substr(0, end));
+    if (!head) co_return backend_failure(Failure::garbage, head.error().what);
+    bytes.erase(0, end);
+    searched = 0;
+    if (!head.value().is_interim()) co_return Answer{std::move(head.value()), std::move(bytes)};
+  }
+}
+
+}  // namespace holdfast::dial

@@ -1,0 +1,107 @@
+#include "holdfast/net/loop.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace holdfast::net {
+
+namespace {
+constexpr std::uint32_t longest_sleep_ms = 1000;
+// Which leg of the handler an event belongs to travels in the pointer's lowest bit.
+constexpr std::uint64_t which_bit = 1;
+constexpr std::uint64_t inbox_mark = 0;
+}  // namespace
+
+Loop::Loop(Host& host)
+    : host_(host),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      now_(to_tick(Clock::now())),
+      timers_(now_),
+      scratch_(std::make_unique<std::byte[]>(scratch_bytes)) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = inbox_mark;
+  if (epoll_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, inbox_.wake_descriptor(), &event) != 0) {
+    throw std::system_error(errno, std::generic_category(), "epoll");
+  }
+}
+
+Loop::~Loop() {
+  close(epoll_);
+}
+
+bool Loop::add(Leg& leg, Handler& handler, unsigned which) noexcept {
+  static_assert(alignof(Handler) > which_bit);
+  leg.use_scratch(cipher_);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = reinterpret_cast<std::uintptr_t>(&handler) | (which & which_bit);
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, leg.descriptor(), &event) == 0;
+}
+
+void Loop::remove(Leg& leg) noexcept {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, leg.descriptor(), nullptr);
+}
+
+void Loop::requeue(Handler& handler, unsigned which) {
+  requeued_.push_back({&handler, which});
+}
+
+void Loop::forget(Handler& handler) noexcept {
+  std::erase_if(requeued_, [&](const Again& again) { return again.handler == &handler; });
+}
+
+void Loop::stop() noexcept {
+  stopping_.store(true, std::memory_order_release);
+  inbox_.ring();
+}
+
+void Loop::run() {
+  while (!stopping_.load(std::memory_order_acquire)) turn();
+}
+
+void Loop::dispatch_inbox() {
+  InboxItem* chain = inbox_.take_all();
+  while (InboxItem* item = Inbox::take_next(chain)) host_.deliver(std::unique_ptr<InboxItem>(item));
+}
+
+void Loop::dispatch_requeued() {
+  running_.swap(requeued_);
+  for (const Again& again : running_) again.handler->on_ready(again.which, {true, false, false, false});
+  running_.clear();
+}
+
+void Loop::turn() {
+  std::array<epoll_event, 256> events;
+  const std::uint32_t sleep = requeued_.empty() ? timers_.sleep_ms(now_, longest_sleep_ms) : 0;
+  const int count =
+      epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), static_cast<int>(sleep));
+  const TimePoint woken = Clock::now();
+  now_ = to_tick(woken);
+  bool inbox_rang = false;
+  for (int n = 0; n < count; ++n) {
+    const epoll_event& event = events[static_cast<std::size_t>(n)];
+    if (event.data.u64 == inbox_mark) {
+      inbox_rang = true;
+      continue;
+    }
+    auto* handler = reinterpret_cast<Handler*>(event.data.u64 & ~which_bit);
+    const std::uint32_t bits = event.events;
+    const bool ending = (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    handler->on_ready(static_cast<unsigned>(event.data.u64 & which_bit),
+                      {(bits & EPOLLIN) != 0 || ending, (bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0,
+                       ending, (bits & EPOLLERR) != 0});
+  }
+  dispatch_requeued();
+  timers_.advance(now_);
+  if (inbox_rang) dispatch_inbox();
+  host_.on_turn_end();
+  host_.on_turn_measured(Clock::now() - woken);
+}
+
+}  // namespace holdfast::net

@@ -1,0 +1,54 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "holdfast/net/socket.hpp"
+#include "net/tcp.hpp"
+
+namespace holdfast::net {
+
+namespace {
+
+class PlainLeg final : public Leg {
+ public:
+  explicit PlainLeg(Socket socket) noexcept : socket_(std::move(socket)) {}
+
+  IoResult read(std::span<std::byte> into) noexcept override {
+    const std::size_t asked = std::min(into.size(), CipherScratch::capacity);
+    const ssize_t got = recv(socket_.get(), into.data(), asked, 0);
+    if (got > 0) {
+      const auto bytes = static_cast<std::size_t>(got);
+      // epoll(7): a short read of a stream says that it is drained; no second call to see EAGAIN.
+      return {bytes, bytes < asked ? IoState::drained : IoState::more};
+    }
+    if (got == 0) return {0, IoState::end};
+    return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
+  }
+
+  IoResult write(std::span<const std::byte> bytes) noexcept override {
+    const ssize_t sent = send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0) return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
+    const auto taken = static_cast<std::size_t>(sent);
+    return {taken, taken < bytes.size() ? IoState::drained : IoState::more};
+  }
+
+  void finish_writing() noexcept override { shutdown(socket_.get(), SHUT_WR); }
+  IoState discard() noexcept override { return tcp::discard(socket_.get()); }
+  Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
+  void use_scratch(CipherScratch&) noexcept override {}
+
+ private:
+  int descriptor() const noexcept override { return socket_.get(); }
+  Socket socket_;
+};
+
+}  // namespace
+
+std::unique_ptr<Leg> make_plain_leg(Socket socket) {
+  return std::make_unique<PlainLeg>(std::move(socket));
+}
+
+}  // namespace holdfast::net

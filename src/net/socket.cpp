@@ -1,0 +1,181 @@
+#include "holdfast/net/socket.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "net/tcp.hpp"
+
+namespace holdfast::net {
+
+namespace {
+
+Error system_error(const char* doing, const config::SocketAddress& address, Failure failure) {
+  // EADDRNOTAVAIL and EMFILE are our shortages, not the peer's failure; another backend would not help.
+  const bool ours = errno == EADDRNOTAVAIL || errno == EMFILE || errno == ENFILE || errno == ENOBUFS;
+  return {ours ? Failure::internal : failure, ours ? Side::us : Side::backend,
+          ours ? Retry::no : Retry::other_backend,
+          std::string(doing) + " " + to_text(address) + ": " + std::strerror(errno)};
+}
+
+void remove_stale_unix_socket(const config::SocketAddress& address) {
+  const auto* local = reinterpret_cast<const sockaddr_un*>(address.get());
+  struct stat status {};
+  if (local->sun_path[0] == '\0' || stat(local->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return;
+  const Socket probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Only a socket that nobody listens on is stale.
+  if (connect(probe.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED)
+    unlink(local->sun_path);
+}
+
+}  // namespace
+
+namespace tcp {
+
+bool would_block(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+Liveness liveness(int descriptor) noexcept {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return {};
+  return {info.tcpi_unacked, info.tcpi_last_ack_recv, info.tcpi_probes};
+}
+
+IoState discard(int descriptor) noexcept {
+  // MSG_TRUNC on TCP throws the bytes away without copying them (tcp(7)); a unix socket copies.
+  std::array<std::byte, 4096> thrown_away;
+  for (int n = 0; n < 16; ++n) {
+    const ssize_t got = recv(descriptor, thrown_away.data(), thrown_away.size(), MSG_TRUNC);
+    if (got == 0) return IoState::end;
+    if (got < 0) return would_block(errno) ? IoState::drained : IoState::failed;
+  }
+  return IoState::more;
+}
+
+}  // namespace tcp
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  if (this != &other) {
+    reset();
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    budget_ = std::exchange(other.budget_, nullptr);
+  }
+  return *this;
+}
+
+void Socket::charge(DescriptorBudget& budget) noexcept {
+  if (budget_ == nullptr && descriptor_ >= 0) {
+    budget_ = &budget;
+    budget.take();
+  }
+}
+
+void Socket::reset() noexcept {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (budget_ != nullptr) budget_->give();
+  descriptor_ = -1;
+  budget_ = nullptr;
+}
+
+std::uint64_t raise_descriptor_limit() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlimit raised{limit.rlim_max, limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  return limit.rlim_cur;
+}
+
+Result<Socket> listen_on(const config::SocketAddress& address, Sharing sharing) {
+  const auto fail = [&](const char* doing) {
+    return Error{Failure::internal, Side::us, Retry::no,
+                 std::string(doing) + " " + to_text(address) + ": " + std::strerror(errno)};
+  };
+  if (address.family() == AF_UNIX) remove_stale_unix_socket(address);
+  Socket made(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!made) return fail("no socket for");
+  const int on = 1;
+  if (address.family() != AF_UNIX) {
+    setsockopt(made.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (sharing == Sharing::reuse_port &&
+        setsockopt(made.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+      return fail("SO_REUSEPORT for");
+    }
+  }
+  if (bind(made.get(), address.get(), address.length) != 0) return fail("cannot bind");
+  if (listen(made.get(), 65535) != 0)
+    return fail("cannot listen on");  // the kernel caps it at net.core.somaxconn
+  return made;
+}
+
+Result<Socket> start_connect(const config::SocketAddress& address) {
+  Socket made(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!made) return system_error("no socket for", address, Failure::internal);
+  set_no_delay(made);
+  if (connect(made.get(), address.get(), address.length) != 0 && errno != EINPROGRESS) {
+    return system_error("connect to", address, Failure::refused);
+  }
+  return made;
+}
+
+int connect_outcome(int descriptor) noexcept {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+void set_no_delay(const Socket& socket) noexcept {
+  const int on = 1;
+  setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+std::string host_text(const config::SocketAddress& address) {
+  std::array<char, INET6_ADDRSTRLEN> buffer{};
+  if (address.family() == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr, buffer.data(),
+              buffer.size());
+    return buffer.data();
+  }
+  if (address.family() == AF_INET6) {
+    const auto* six = reinterpret_cast<const sockaddr_in6*>(address.get());
+    inet_ntop(AF_INET6, &six->sin6_addr, buffer.data(), buffer.size());
+    // A v4 peer on a v6 socket is a v4 peer to everybody else.
+    const std::string text = buffer.data();
+    return IN6_IS_ADDR_V4MAPPED(&six->sin6_addr) ? text.substr(text.rfind(':') + 1) : text;
+  }
+  return "unix:";
+}
+
+std::string to_text(const config::SocketAddress& address) {
+  if (address.family() == AF_UNIX) {
+    const auto* local = reinterpret_cast<const sockaddr_un*>(address.get());
+    return address.length > offsetof(sockaddr_un, sun_path) ? "unix:" + std::string(local->sun_path)
+                                                            : "unix:";
+  }
+  // sin_port and sin6_port lie at the same place.
+  const auto port = std::to_string(ntohs(reinterpret_cast<const sockaddr_in*>(address.get())->sin_port));
+  const std::string host = host_text(address);
+  return host.find(':') == std::string::npos ? host + ":" + port : "[" + host + "]:" + port;
+}
+
+config::SocketAddress local_address(const Socket& socket) {
+  config::SocketAddress address;
+  address.length = sizeof address.storage;
+  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
+    address.length = 0;
+  return address;
+}
+
+}  // namespace holdfast::net

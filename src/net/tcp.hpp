@@ -1,0 +1,12 @@
+#pragma once
+// What both kinds of leg do alike with their TCP socket.
+
+#include "holdfast/net/leg.hpp"
+
+namespace holdfast::net::tcp {
+
+[[nodiscard]] bool would_block(int error) noexcept;
+[[nodiscard]] Liveness liveness(int descriptor) noexcept;
+[[nodiscard]] IoState discard(int descriptor) noexcept;
+
+}  // namespace holdfast::net::tcp

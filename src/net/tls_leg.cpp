@@ -1,0 +1,246 @@
+#include <arpa/inet.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "holdfast/net/tls.hpp"
+#include "net/openssl.hpp"
+#include "net/tcp.hpp"
+
+namespace holdfast::net {
+
+namespace {
+
+// Invariant of every function here: OpenSSL's error queue of the thread is empty on entry and on exit, so
+// that SSL_get_error needs no ERR_clear_error in front of each call.
+class OpenSslLeg final : public TlsLeg {
+ public:
+  OpenSslLeg(Socket socket, SSL_CTX* context) : socket_(std::move(socket)), ssl_(SSL_new(context)) {
+    if (ssl_ == nullptr) throw std::bad_alloc();
+    BIO* bio = BIO_new(bio_method());
+    if (bio == nullptr) {
+      SSL_free(ssl_);
+      throw std::bad_alloc();
+    }
+    BIO_set_data(bio, this);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_, bio, bio);
+  }
+  ~OpenSslLeg() override { SSL_free(ssl_); }
+
+  [[nodiscard]] SSL* ssl() const noexcept { return ssl_; }
+
+  HandshakeStep handshake() noexcept override {
+    const int outcome = SSL_do_handshake(ssl_);
+    if (outcome == 1) {
+      established_ = true;
+      return HandshakeStep::done;
+    }
+    switch (SSL_get_error(ssl_, outcome)) {
+      case SSL_ERROR_WANT_READ:
+        ERR_clear_error();
+        return HandshakeStep::want_read;
+      case SSL_ERROR_WANT_WRITE:
+        ERR_clear_error();
+        return HandshakeStep::want_write;
+      default:
+        break;
+    }
+    const long verdict = SSL_get_verify_result(ssl_);
+    const std::string reason = openssl::take_error("connection closed during the handshake");
+    failure_ = verdict == X509_V_OK ? reason : reason + ": " + X509_verify_cert_error_string(verdict);
+    return HandshakeStep::failed;
+  }
+
+  std::string failure() const override { return failure_; }
+
+  std::string peer_subject() const override {
+    const X509* certificate = SSL_get0_peer_certificate(ssl_);
+    if (certificate == nullptr) return {};
+    const openssl::BioPtr memory(BIO_new(BIO_s_mem()));
+    X509_NAME_print_ex(memory.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &data);
+    return {data, static_cast<std::size_t>(size)};
+  }
+
+  IoResult read(std::span<std::byte> into) noexcept override {
+    refilled_ = false;
+    kernel_drained_ = false;
+    std::size_t total = 0;
+    while (total < into.size()) {
+      // Nothing anywhere: don't ask OpenSSL, which would get a buffer only to find that out.
+      if (kernel_drained_ && scratch_->begin == scratch_->end && SSL_has_pending(ssl_) == 0) {
+        return {total, IoState::drained};
+      }
+      std::size_t got = 0;
+      const int outcome = SSL_read_ex(ssl_, into.data() + total, into.size() - total, &got);
+      if (outcome == 1) {
+        total += got;
+        // Unbuffered (setup plane): one record at a time, the caller decides whether it wants more.
+        if (scratch_ == nullptr) return {total, IoState::more};
+        continue;
+      }
+      return {total, read_stop(outcome)};
+    }
+    return {total, IoState::more};
+  }
+
+  IoResult write(std::span<const std::byte> bytes) noexcept override {
+    std::size_t total = 0;
+    while (total < bytes.size()) {
+      std::size_t taken = 0;
+      const int outcome = SSL_write_ex(ssl_, bytes.data() + total, bytes.size() - total, &taken);
+      if (outcome == 1) {
+        total += taken;
+        continue;
+      }
+      const int error = SSL_get_error(ssl_, outcome);
+      ERR_clear_error();
+      const bool blocked = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ;
+      if (!blocked) broken_ = true;
+      return {total, blocked ? IoState::drained : IoState::failed};
+    }
+    return {total, IoState::more};
+  }
+
+  void finish_writing() noexcept override {
+    if (established_ && !broken_) SSL_shutdown(ssl_);
+    ERR_clear_error();
+    shutdown(socket_.get(), SHUT_WR);
+  }
+
+  IoState discard() noexcept override { return tcp::discard(socket_.get()); }
+  Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
+  void use_scratch(CipherScratch& scratch) noexcept override { scratch_ = &scratch; }
+
+ private:
+  int descriptor() const noexcept override { return socket_.get(); }
+
+  IoState read_stop(int outcome) noexcept {
+    const int error = SSL_get_error(ssl_, outcome);
+    ERR_clear_error();
+    switch (error) {
+      case SSL_ERROR_WANT_READ:
+      case SSL_ERROR_WANT_WRITE:
+        return scratch_ != nullptr && !kernel_drained_ ? IoState::more : IoState::drained;
+      case SSL_ERROR_ZERO_RETURN:
+        throw_away();
+        return IoState::end;
+      default:
+        throw_away();
+        broken_ = true;
+        return IoState::failed;
+    }
+  }
+
+  // After an end nobody reads this leg again: its ciphertext must not stay in the shared scratch.
+  void throw_away() noexcept {
+    if (scratch_ != nullptr) scratch_->begin = scratch_->end = 0;
+  }
+
+  int pull(char* out, int wanted) noexcept {
+    if (scratch_ == nullptr) return from_kernel(out, static_cast<std::size_t>(wanted));
+    CipherScratch& scratch = *scratch_;
+    if (scratch.begin == scratch.end) {
+      // One refill a read: the plaintext of a full scratch fits in what the caller offered, not more.
+      if (refilled_ || kernel_drained_) return -1;
+      refilled_ = true;
+      const int got = from_kernel(reinterpret_cast<char*>(scratch.bytes.get()), CipherScratch::capacity);
+      if (got <= 0) {
+        kernel_drained_ = true;
+        return got;
+      }
+      kernel_drained_ = static_cast<std::size_t>(got) < CipherScratch::capacity;
+      scratch.begin = 0;
+      scratch.end = static_cast<std::size_t>(got);
+    }
+    const std::size_t given = std::min(static_cast<std::size_t>(wanted), scratch.end - scratch.begin);
+    std::memcpy(out, scratch.bytes.get() + scratch.begin, given);
+    scratch.begin += given;
+    return static_cast<int>(given);
+  }
+
+  // > 0 bytes, 0 end, -1 would block, -2 dead.
+  int from_kernel(char* out, std::size_t size) const noexcept {
+    const ssize_t got = recv(socket_.get(), out, size, 0);
+    if (got >= 0) return static_cast<int>(got);
+    return tcp::would_block(errno) ? -1 : -2;
+  }
+
+  static int bio_read(BIO* bio, char* out, int size) {
+    BIO_clear_retry_flags(bio);
+    const int got = static_cast<OpenSslLeg*>(BIO_get_data(bio))->pull(out, size);
+    if (got == -1) BIO_set_retry_read(bio);
+    if (got == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+    return got > 0 ? got : (got == 0 ? 0 : -1);
+  }
+
+  static int bio_write(BIO* bio, const char* data, int size) {
+    BIO_clear_retry_flags(bio);
+    const auto* leg = static_cast<const OpenSslLeg*>(BIO_get_data(bio));
+    const ssize_t sent = send(leg->socket_.get(), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+    if (sent >= 0) return static_cast<int>(sent);
+    if (tcp::would_block(errno)) BIO_set_retry_write(bio);
+    return -1;
+  }
+
+  static long bio_control(BIO* bio, int command, long, void*) {
+    if (command == BIO_CTRL_FLUSH) return 1;
+    if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
+    return 0;
+  }
+
+  // Constant after its first use; OpenSSL asks for one method object per kind of BIO.
+  static const BIO_METHOD* bio_method() {
+    static const BIO_METHOD* const method = [] {
+      BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "holdfast leg");
+      BIO_meth_set_read(made, bio_read);
+      BIO_meth_set_write(made, bio_write);
+      BIO_meth_set_ctrl(made, bio_control);
+      return made;
+    }();
+    return method;
+  }
+
+  Socket socket_;
+  SSL* ssl_;
+  CipherScratch* scratch_ = nullptr;
+  bool established_ = false;
+  bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then
+  bool refilled_ = false;        // within one read
+  bool kernel_drained_ = false;  // within one read
+  std::string failure_;
+};
+
+}  // namespace
+
+std::unique_ptr<TlsLeg> make_tls_server_leg(Socket socket, const TlsServer& server) {
+  auto leg = std::make_unique<OpenSslLeg>(std::move(socket), server.default_context());
+  SSL_set_accept_state(leg->ssl());
+  return leg;
+}
+
+std::unique_ptr<TlsLeg> make_tls_client_leg(Socket socket, const TlsClient& client, const std::string& host) {
+  auto leg = std::make_unique<OpenSslLeg>(std::move(socket), client.context());
+  const std::string& name = client.server_name().empty() ? host : client.server_name();
+  std::array<unsigned char, sizeof(in6_addr)> binary{};
+  const bool is_ip = inet_pton(AF_INET, name.c_str(), binary.data()) == 1 ||
+                     inet_pton(AF_INET6, name.c_str(), binary.data()) == 1;
+  if (is_ip) {
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(leg->ssl()), name.c_str());
+  } else {
+    SSL_set_tlsext_host_name(leg->ssl(), name.c_str());
+    SSL_set_hostflags(leg->ssl(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set1_host(leg->ssl(), name.c_str());
+  }
+  SSL_set_connect_state(leg->ssl());
+  return leg;
+}
+
+}  // namespace holdfast::net
