@@ -1,0 +1,67 @@
+#pragma once
+// What the access log tells of one connection: made where it ends, written by the log thread.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "holdfast/base/inbox.hpp"
+#include "holdfast/base/reason.hpp"
+
+namespace holdfast::session {
+
+enum class ClosedBy : std::uint8_t { proxy, client, backend };
+
+[[nodiscard]] constexpr const char* text(ClosedBy who) noexcept {
+  switch (who) {
+    case ClosedBy::client:
+      return "client";
+    case ClosedBy::backend:
+      return "backend";
+    case ClosedBy::proxy:
+      break;
+  }
+  return "proxy";
+}
+
+/// Known from the handshake on; one allocation per session.
+struct Story {
+  std::string client;  ///< address and port
+  std::string listener;
+  std::string host;
+  std::string path;  ///< without the query: tokens travel there
+  std::string upstream;
+  std::string backend;             ///< address as written in the config
+  std::uint32_t handshake_ms = 0;  ///< accept to 101
+};
+
+struct Traffic {
+  std::uint64_t frames = 0;
+  std::uint64_t bytes = 0;  ///< wire bytes of frames, TLS not counted
+};
+
+/// A session (status 101) or a handshake that ended without one.
+struct AccessRecord final : InboxItem {
+  Story story;
+  std::string route;
+  unsigned status = 101;
+  std::string detail;  ///< why there was no session
+  std::chrono::milliseconds duration{0};
+  Traffic to_backend;
+  Traffic to_client;
+  std::uint16_t close_code = 0;  ///< 0 = no Close was seen
+  Reason reason = Reason::none;
+  ClosedBy closed_by = ClosedBy::proxy;
+};
+
+/// Any thread; never blocks.
+class AccessSink {
+ public:
+  virtual void record(std::unique_ptr<AccessRecord> record) noexcept = 0;
+
+ protected:
+  ~AccessSink() = default;
+};
+
+}  // namespace holdfast::session

@@ -1,0 +1,62 @@
+#pragma once
+// A ready session on its way from a setup thread to its pump thread.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "holdfast/base/clock.hpp"
+#include "holdfast/net/leg.hpp"
+#include "holdfast/session/access.hpp"
+#include "holdfast/session/route_state.hpp"
+#include "holdfast/session/shard_item.hpp"
+#include "holdfast/upstream/backend.hpp"
+
+namespace holdfast::session {
+
+/// How many connections a listener has, set-up ones included, for its max_sessions. Lives as long as the
+/// process.
+struct ListenerLoad {
+  std::atomic<std::uint64_t> connections{0};
+};
+
+/// One connection's place in a ListenerLoad; move-only.
+class ListenerSeat {
+ public:
+  ListenerSeat() = default;
+  explicit ListenerSeat(ListenerLoad& load) noexcept : load_(&load) {
+    load.connections.fetch_add(1, std::memory_order_relaxed);
+  }
+  ListenerSeat(ListenerSeat&& other) noexcept : load_(std::exchange(other.load_, nullptr)) {}
+  ListenerSeat& operator=(ListenerSeat&& other) noexcept {
+    std::swap(load_, other.load_);
+    return *this;
+  }
+  ~ListenerSeat() {
+    if (load_ != nullptr) load_->connections.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  ListenerLoad* load_ = nullptr;
+};
+
+struct Handover final : ShardItem {
+  explicit Handover(upstream::Seat taken) : seat(std::move(taken)) {}
+
+  std::unique_ptr<net::Leg> client;
+  std::unique_ptr<net::Leg> backend;
+  upstream::Seat seat;
+  ListenerSeat listener_seat;
+  RouteState* route = nullptr;
+  metrics::SessionCells* open_sessions = nullptr;  ///< of this listener, route and pump thread
+  std::unique_ptr<Story> story;
+  std::string early_to_backend;  ///< what the client sent behind its request
+  std::string early_to_client;   ///< what the backend sent behind its 101
+  std::uint8_t allowed_rsv = 0;  ///< of both directions' frames, see ws::Limits
+
+  void deliver_to(Shard& shard) noexcept override;
+};
+
+}  // namespace holdfast::session

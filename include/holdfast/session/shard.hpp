@@ -1,0 +1,105 @@
+#pragma once
+// The sessions of one pump thread, and the thread's loop. Sessions are born here from a Handover and die here
+// at the end of a turn.
+//
+// Threads: `send`, `load` and `stop` any; everything else the thread that calls `run`.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/slab.hpp"
+#include "holdfast/metrics/cells.hpp"
+#include "holdfast/net/loop.hpp"
+#include "holdfast/session/access.hpp"
+#include "holdfast/session/handover.hpp"
+
+namespace holdfast::session {
+
+class Session;
+
+/// What a shard says to the operator's log.
+class WarningSink {
+ public:
+  virtual void warn(std::string sentence) noexcept = 0;  ///< any thread; never blocks
+
+ protected:
+  ~WarningSink() = default;
+};
+
+class Shard final : private net::Host {
+ public:
+  struct Surroundings {
+    std::size_t pump_thread;  ///< index, for the cells
+    metrics::PumpCells& cells;
+    AccessSink& access;
+    WarningSink& warnings;
+    std::uint64_t ping_marker;  ///< random, the same in all shards: tells our pongs from others
+  };
+
+  explicit Shard(Surroundings surroundings);
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+
+  void run() { loop_.run(); }
+  void stop() noexcept { loop_.stop(); }
+  void send(std::unique_ptr<ShardItem> item) noexcept { loop_.inbox().push(item.release()); }
+
+  /// Sessions here and on their way here: the one with fewest gets the next.
+  [[nodiscard]] std::uint32_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+  void expect_one() noexcept {
+    load_.fetch_add(1, std::memory_order_relaxed);
+  }  ///< before `send`ing a Handover
+
+  // --- the shard's thread only ---
+  void attach(Handover& handover) noexcept;
+  /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of one upstream.
+  void end_all(Reason reason, std::chrono::milliseconds spread) noexcept;
+  void end_upstream(const std::string& upstream, Reason reason, std::chrono::milliseconds spread) noexcept;
+  /// Ends what is left without a word.
+  void cut_all() noexcept;
+
+  [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
+  [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
+  [[nodiscard]] std::uint32_t random() noexcept { return static_cast<std::uint32_t>(random_()); }
+  /// A session whose legs are both gone: freed at the end of the turn.
+  void retire(Handle handle) { retired_.push_back(handle); }
+  /// One warning per backend and shard.
+  void warn_mute_to_pings(const upstream::Backend& backend);
+  void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  void deliver(std::unique_ptr<InboxItem> item) noexcept override;
+  void on_turn_end() noexcept override;
+  void on_turn_measured(std::chrono::nanoseconds busy) noexcept override;
+
+  Surroundings surroundings_;
+  net::Loop loop_;
+  std::unique_ptr<Slab<Session>> sessions_;
+  std::vector<Handle> retired_;
+  std::vector<std::string> mute_to_pings_;
+  Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
+  std::mt19937_64 random_;
+  std::atomic<std::uint32_t> load_{0};
+};
+
+/// SIGTERM, or a reload that removed an upstream (`upstream` non-empty).
+struct EndSessions final : ShardItem {
+  EndSessions(Reason why, std::chrono::milliseconds over, std::string only_upstream)
+      : reason(why), spread(over), upstream(std::move(only_upstream)) {}
+  Reason reason;
+  std::chrono::milliseconds spread;
+  std::string upstream;
+  void deliver_to(Shard& shard) noexcept override;
+};
+
+struct CutSessions final : ShardItem {
+  void deliver_to(Shard& shard) noexcept override { shard.cut_all(); }
+};
+
+}  // namespace holdfast::session

@@ -1,0 +1,273 @@
+// How a session ends: SESSIONS.md section 3 as code, LIFECYCLE.md as picture.
+
+#include <cassert>
+
+#include "session/session.hpp"
+
+namespace holdfast::session {
+
+namespace {
+constexpr std::uint32_t linger_ms = 2'000;
+
+// The client is asked to leave and its own Close is waited for and relayed to the backend.
+bool waits_for_the_client(Reason reason) noexcept {
+  return reason == Reason::drain || reason == Reason::idle || reason == Reason::max_age ||
+         reason == Reason::upstream_gone;
+}
+bool is_relayed(Reason reason) noexcept {
+  return reason == Reason::client_closed || reason == Reason::backend_closed;
+}
+}  // namespace
+
+void Session::begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noexcept {
+  assert(phase_ == Phase::open);
+  phase_ = Phase::closing;
+  reason_ = reason;
+  closed_by_ = who;
+  close_code_ = code;
+  closing_deadline_ = shard_.loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed);
+  arm_closing_timer();
+}
+
+// The frame itself has just been forwarded; nothing behind it may be.
+void Session::close_came(Peer from, std::span<const std::byte> frame,
+                         const ws::FrameHeader& header) noexcept {
+  Side& source = side(from);
+  const std::uint16_t code = ws::close_code(ws::control_payload(frame, header));
+  source.close_received = true;
+  source.reading = Reading::discard;
+  side(other(from)).close_written = true;
+  side(other(from)).close_due = 0;
+  if (phase_ == Phase::open) {
+    begin_closing(from == client ? Reason::client_closed : Reason::backend_closed,
+                  from == client ? ClosedBy::client : ClosedBy::backend, code);
+    answer_ = {code, code};  // what we say for a peer that does not answer
+  }
+  settle_if_done();
+}
+
+void Session::input_ended(Peer from, net::IoState state) noexcept {
+  Side& source = side(from);
+  source.reading = Reading::ended;
+  if (phase_ == Phase::settled) {
+    if (source.finished || state == net::IoState::failed) drop(from);
+    return;
+  }
+  if (phase_ == Phase::closing) {
+    // Its Close is here or will never come; a leg that is dead can't be told anything either.
+    if (state == net::IoState::failed) drop(from);
+    settle_if_done();
+    return;
+  }
+  if (from == backend) {
+    const ws::Walker& walker = source.walker;
+    end(!walker.at_frame_boundary()     ? Reason::cut_mid_frame
+        : !walker.at_message_boundary() ? Reason::cut_mid_message
+                                        : Reason::backend_lost);
+    return;
+  }
+  // A half-closed client: what it sent reaches the backend, what is under way still reaches it.
+  begin_closing(Reason::client_vanished, ClosedBy::client, 0);
+  if (state == net::IoState::failed || source.write_broken) {
+    drop(client);
+  } else {
+    finish(backend);
+  }
+  settle_if_done();
+}
+
+void Session::write_failed(Peer to) noexcept {
+  Side& destination = side(to);
+  destination.write_broken = true;
+  destination.unsent.reset();
+  const bool source_waits = side(to).paused;
+  resume(other(to));
+  if (phase_ == Phase::settled) {
+    drop(to);
+  } else if (source_waits) {
+    lost(to);
+  } else {
+    // What it sent before it died is still to be read; its end shows behind that.
+    destination.ending = true;
+    shard_.loop().requeue(*this, to);
+  }
+}
+
+void Session::violated(Peer from, ws::Violation violation) noexcept {
+  if (phase_ != Phase::open) {
+    // While closing, a peer that breaks the rules has nothing to say any more.
+    side(from).reading = Reading::discard;
+    side(from).close_received = true;
+    settle_if_done();
+    return;
+  }
+  side(from).reading = Reading::discard;
+  if (violation == ws::Violation::message_too_big) {
+    end(Reason::message_too_big);
+  } else {
+    end(from == client ? Reason::client_violation : Reason::backend_violation);
+  }
+}
+
+void Session::end(Reason reason) noexcept {
+  if (phase_ != Phase::open) return;
+  const Ending codes = ending(reason);
+  begin_closing(reason, ClosedBy::proxy, codes.to_client);
+  answer_ = {codes.to_client, codes.to_backend};
+  offer_close(client, codes.to_client);
+  if (!waits_for_the_client(reason)) offer_close(backend, codes.to_backend);
+  for (const Peer peer : {client, backend}) {
+    if (at_boundary(peer)) write_due_close(peer);
+  }
+  settle_if_done();
+}
+
+void Session::end_at(Reason reason, Tick when) noexcept {
+  if (phase_ != Phase::open) return;
+  if (planned_ != Reason::none && static_cast<std::int32_t>(end_at_ - when) <= 0) return;
+  planned_ = reason;
+  end_at_ = when;
+  look(shard_.loop().now());
+}
+
+// To be written at the end of the frame that is passing; a code of 0 is nothing to write.
+void Session::offer_close(Peer to, std::uint16_t code) noexcept {
+  if (side(to).leg != nullptr && !side(to).close_written) side(to).close_due = code;
+}
+
+void Session::write_due_close(Peer to) noexcept {
+  Side& destination = side(to);
+  if (destination.close_due == 0) return;
+  const ws::ControlFrame frame = ws::encode_close(destination.close_due, {}, mask_for(to));
+  destination.close_due = 0;
+  write(to, frame.view());
+  destination.close_written = true;
+  // Nothing may follow a Close.
+  if (side(other(to)).reading == Reading::frames) side(other(to)).reading = Reading::discard;
+  settle_if_done();
+}
+
+void Session::settle_if_done() noexcept {
+  if (phase_ != Phase::closing) return;
+  const Side& c = side(client);
+  const Side& b = side(backend);
+  const bool client_done = c.close_received || c.reading == Reading::ended || c.leg == nullptr;
+  const bool backend_done = b.close_received || b.reading == Reading::ended || b.leg == nullptr;
+  bool done = false;
+  if (is_relayed(reason_)) {
+    done = client_done && backend_done;
+  } else if (waits_for_the_client(reason_)) {
+    done = client_done;
+  } else if (reason_ == Reason::client_vanished) {
+    done = backend_done || c.leg == nullptr;
+  } else {
+    done = c.close_due == 0 && b.close_due == 0;
+  }
+  if (done) settle();
+}
+
+void Session::settle() noexcept {
+  if (phase_ == Phase::settled) return;
+  for (const Peer peer : {client, backend}) {
+    // "We answer" for a peer that did not; in the middle of a frame nothing legal can be said.
+    if (answer_[peer] != 0 && !side(peer).close_written && at_boundary(peer)) {
+      write(peer, ws::encode_close(answer_[peer], {}, mask_for(peer)).view());
+      side(peer).close_written = true;
+    }
+  }
+  phase_ = Phase::settled;
+  record();
+  std::uint32_t wait = linger_ms;
+  for (const Peer peer : {client, backend}) {
+    Side& each = side(peer);
+    if (each.leg == nullptr) continue;
+    if (each.unsent != nullptr) wait = linger_ms + route_.close_timeout_ms.load(std::memory_order_relaxed);
+    each.carry.reset();
+    each.paused = false;
+    if (each.reading == Reading::frames) each.reading = Reading::discard;
+    finish(peer);
+  }
+  closing_deadline_ = shard_.loop().now() + wait;
+  arm_closing_timer();
+  for (const Peer peer : {client, backend}) linger(peer);
+  if (side(client).leg == nullptr && side(backend).leg == nullptr) drop(client);
+}
+
+// FIN behind what is still unsent.
+void Session::finish(Peer to) noexcept {
+  Side& destination = side(to);
+  destination.finishing = true;
+  if (destination.leg == nullptr || destination.unsent != nullptr || destination.finished) return;
+  destination.finished = true;
+  destination.leg->finish_writing();
+}
+
+// Reads and throws away until the peer's end, so that our last words are not lost to a reset.
+void Session::linger(Peer peer) noexcept {
+  Side& each = side(peer);
+  if (each.leg == nullptr) return;
+  if (each.reading == Reading::ended) {
+    if (phase_ == Phase::settled && each.finished) drop(peer);
+    return;
+  }
+  switch (each.leg->discard()) {
+    case net::IoState::drained:
+      return;
+    case net::IoState::more:
+      shard_.loop().requeue(*this, peer);
+      return;
+    case net::IoState::end:
+      input_ended(peer, net::IoState::end);
+      return;
+    case net::IoState::failed:
+      input_ended(peer, net::IoState::failed);
+      return;
+  }
+}
+
+void Session::drop(Peer peer) noexcept {
+  Side& each = side(peer);
+  each.leg.reset();
+  each.unsent.reset();
+  each.carry.reset();
+  each.reading = Reading::ended;
+  side(other(peer)).paused = false;
+  if (phase_ != Phase::settled || side(other(peer)).leg != nullptr) return;
+  cancel();
+  shard_.retire(self_);
+}
+
+void Session::cut(Reason reason) noexcept {
+  if (phase_ == Phase::open) begin_closing(reason, ClosedBy::proxy, 0);
+  if (phase_ == Phase::closing) {
+    answer_ = {};
+    phase_ = Phase::settled;
+    record();
+  }
+  for (const Peer peer : {client, backend}) {
+    if (side(peer).leg != nullptr) drop(peer);
+  }
+}
+
+void Session::record() noexcept {
+  const Tick now = shard_.loop().now();
+  const std::chrono::milliseconds duration{elapsed_ms(started_, now)};
+  cells_.end(reason_, close_code_);
+  shard_.surroundings().cells.session_duration.observe(duration);
+  open_sessions_.open.add(-1);
+  shard_.session_ended();
+  seat_.reset();
+  auto entry = std::make_unique<AccessRecord>();
+  entry->story = std::move(*story_);
+  story_.reset();
+  entry->route = route_.name();
+  entry->duration = duration;
+  entry->to_backend = side(client).traffic;
+  entry->to_client = side(backend).traffic;
+  entry->close_code = close_code_;
+  entry->reason = reason_;
+  entry->closed_by = closed_by_;
+  shard_.surroundings().access.record(std::move(entry));
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,165 @@
+// What a session does when time passes: pings, silence, age. One lazy timer; nothing here runs per message.
+
+#include <algorithm>
+#include <cstring>
+
+#include "session/session.hpp"
+
+namespace holdfast::session {
+
+namespace {
+// New limits of a reload are noticed within this time.
+constexpr std::uint32_t longest_look_ms = 5'000;
+// After something that could not be done now (a ping into a blocked leg).
+constexpr std::uint32_t look_again_ms = 1'000;
+
+// Marker and the tick it was sent at: our pongs are told from the peers', and carry their round-trip time.
+struct PingPayload {
+  std::uint64_t marker;
+  Tick sent;
+};
+constexpr std::size_t ping_bytes = sizeof(std::uint64_t) + sizeof(Tick);
+
+void sooner(std::uint32_t& wait, std::uint32_t candidate) noexcept {
+  wait = std::min(wait, candidate);
+}
+
+std::uint32_t remaining(Tick since, std::uint32_t span, Tick now) noexcept {
+  const std::uint32_t gone = elapsed_ms(since, now);
+  return gone >= span ? 0 : span - gone;
+}
+}  // namespace
+
+void Session::arm_closing_timer() noexcept {
+  shard_.loop().timers().arm(*this, closing_deadline_);
+}
+
+void Session::on_timer(Tick now) {
+  if (phase_ == Phase::settled) {
+    for (const Peer peer : {client, backend}) {
+      if (side(peer).leg != nullptr) drop(peer);
+    }
+    return;
+  }
+  if (phase_ == Phase::closing) {
+    // A half-closed client goes on receiving while something comes for it.
+    const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+    const bool still_delivers = reason_ == Reason::client_vanished && side(client).leg != nullptr;
+    if (still_delivers && remaining(side(backend).last_received, timeout, now) > 0) {
+      closing_deadline_ = side(backend).last_received + timeout;
+      arm_closing_timer();
+      return;
+    }
+    settle();
+    return;
+  }
+  look(now);
+}
+
+void Session::look(Tick now) noexcept {
+  std::uint32_t wait = longest_look_ms;
+  if (planned_ != Reason::none) {
+    if (static_cast<std::int32_t>(end_at_ - now) <= 0) return end(planned_);
+    sooner(wait, elapsed_ms(now, end_at_));
+  }
+  if (const std::uint32_t most = route_.max_age_ms.load(std::memory_order_relaxed); most != 0) {
+    if (remaining(started_, most, now) == 0) return end(Reason::max_age);
+    sooner(wait, remaining(started_, most, now));
+  }
+  if (const std::uint32_t most = route_.idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
+    if (remaining(last_data_, most, now) == 0) return end(Reason::idle);
+    sooner(wait, remaining(last_data_, most, now));
+  }
+  for (const Peer peer : {client, backend}) {
+    look_at_leg(peer, now, wait);
+    if (phase_ != Phase::open) return;
+  }
+  shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(wait, 1));
+}
+
+// SESSIONS.md promise 8 and section 2.
+void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
+  const std::uint32_t interval = route_.ping_interval_ms.load(std::memory_order_relaxed);
+  const std::uint32_t timeout = route_.ping_timeout_ms.load(std::memory_order_relaxed);
+  Side& leg_side = side(peer);
+  if (unacknowledged_for(peer, timeout, now)) return lost(peer);
+  if (leg_side.in_flight) sooner(wait, std::min(timeout, look_again_ms));
+  if (interval == 0) return;
+  if (leg_side.ping_open) {
+    const bool heard = static_cast<std::int32_t>(leg_side.last_received - leg_side.ping_at) > 0;
+    const std::uint32_t left = remaining(leg_side.ping_at, timeout, now);
+    if (!heard && left > 0) return sooner(wait, left);
+    leg_side.ping_open = false;
+    if (!heard && !leg_side.paused) {
+      if (leg_side.ping_answered) return lost(peer);
+      if (peer == backend) shard_.warn_mute_to_pings(seat_->backend());
+      leg_side.last_received = now;  // asked again after another interval
+    }
+  }
+  // Spread, so that sessions that began together don't ping together: up to a tenth later.
+  const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
+  if (const std::uint32_t left = remaining(leg_side.last_received, due, now); left > 0)
+    return sooner(wait, left);
+  const bool can_send =
+      !leg_side.relayed_ping_open && leg_side.unsent == nullptr && !leg_side.paused && at_boundary(peer);
+  if (!can_send) return sooner(wait, look_again_ms);
+  send_ping(peer, now);
+  sooner(wait, timeout);
+}
+
+void Session::send_ping(Peer to, Tick now) noexcept {
+  const PingPayload payload{shard_.surroundings().ping_marker, now};
+  std::array<std::byte, ping_bytes> bytes;
+  std::memcpy(bytes.data(), &payload.marker, sizeof payload.marker);
+  std::memcpy(bytes.data() + sizeof payload.marker, &payload.sent, sizeof payload.sent);
+  Side& destination = side(to);
+  destination.ping_open = true;
+  destination.ping_at = now;
+  write(to, ws::encode_ping(bytes, mask_for(to)).view());
+}
+
+bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcept {
+  if (payload.size != ping_bytes) return false;
+  PingPayload got{};
+  std::memcpy(&got.marker, payload.bytes.data(), sizeof got.marker);
+  std::memcpy(&got.sent, payload.bytes.data() + sizeof got.marker, sizeof got.sent);
+  if (got.marker != shard_.surroundings().ping_marker) return false;
+  Side& source = side(from);
+  if (source.ping_open && got.sent == source.ping_at) {
+    shard_.surroundings().cells.ping_rtt.observe(Milliseconds(elapsed_ms(got.sent, shard_.loop().now())));
+    source.ping_open = false;
+    source.ping_answered = true;
+  }
+  return true;
+}
+
+// Data was in flight at an earlier look, and since then no acknowledgement has come for `timeout`: the host
+// is gone. A peer with a closed window that answers probes acknowledges, so it is slow, not dead.
+bool Session::unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) noexcept {
+  Side& leg_side = side(peer);
+  const bool suspicious = leg_side.unsent != nullptr || leg_side.ping_open || leg_side.relayed_ping_open;
+  if (!suspicious || leg_side.leg == nullptr) {
+    leg_side.in_flight = false;
+    return false;
+  }
+  const net::Liveness state = leg_side.leg->liveness();
+  const bool waiting = state.unacknowledged > 0 || state.unanswered_probes >= 3;
+  if (!waiting) {
+    leg_side.in_flight = false;
+    return false;
+  }
+  if (!leg_side.in_flight || state.since_last_ack_ms < elapsed_ms(leg_side.in_flight_since, now)) {
+    leg_side.in_flight = true;
+    leg_side.in_flight_since = now;
+    return false;
+  }
+  return elapsed_ms(leg_side.in_flight_since, now) >= timeout_ms;
+}
+
+// A leg that died without an end we could read.
+void Session::lost(Peer peer) noexcept {
+  drop(peer);
+  input_ended(peer, net::IoState::failed);
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,90 @@
+#include "holdfast/session/shard.hpp"
+
+#include <algorithm>
+
+#include "session/session.hpp"
+
+namespace holdfast::session {
+
+Shard::Shard(Surroundings surroundings)
+    : surroundings_(surroundings),
+      loop_(static_cast<net::Host&>(*this)),
+      sessions_(std::make_unique<Slab<Session>>()),
+      random_(std::random_device{}()) {}
+
+Shard::~Shard() {
+  cut_all();
+  on_turn_end();
+}
+
+void Handover::deliver_to(Shard& shard) noexcept {
+  shard.attach(*this);
+}
+
+void EndSessions::deliver_to(Shard& shard) noexcept {
+  if (upstream.empty()) {
+    shard.end_all(reason, spread);
+  } else {
+    shard.end_upstream(upstream, reason, spread);
+  }
+}
+
+void Shard::deliver(std::unique_ptr<InboxItem> item) noexcept {
+  // Only ShardItems are sent here, see `send`.
+  static_cast<ShardItem&>(*item).deliver_to(*this);
+}
+
+void Shard::attach(Handover& handover) noexcept {
+  auto [session, handle] = sessions_->create(*this, handover);
+  session->start(handle, handover);
+  if (closing_for_ != Reason::none) session->end(closing_for_);
+}
+
+void Shard::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
+  closing_for_ = reason;
+  end_upstream({}, reason, spread);
+}
+
+void Shard::end_upstream(const std::string& upstream, Reason reason,
+                         std::chrono::milliseconds spread) noexcept {
+  std::vector<Session*> leaving;
+  sessions_->for_each([&](Session& session, Handle) {
+    if (session.is_open() && (upstream.empty() || session.upstream() == upstream))
+      leaving.push_back(&session);
+  });
+  const Tick now = loop_.now();
+  for (std::size_t n = 0; n < leaving.size(); ++n) {
+    const auto wait = static_cast<std::uint64_t>(spread.count()) * n / leaving.size();
+    leaving[n]->end_at(reason, now + static_cast<Tick>(wait));
+  }
+}
+
+void Shard::cut_all() noexcept {
+  sessions_->for_each([](Session& session, Handle) { session.cut(Reason::drain); });
+}
+
+void Shard::warn_mute_to_pings(const upstream::Backend& backend) {
+  std::string name = backend.upstream() + "/" + backend.address();
+  if (std::ranges::find(mute_to_pings_, name) != mute_to_pings_.end()) return;
+  surroundings_.warnings.warn(
+      "backend " + name +
+      " does not answer WebSocket pings (RFC 6455 section 5.5.2): silence of its sessions is "
+      "noticed by TCP only");
+  mute_to_pings_.push_back(std::move(name));
+}
+
+void Shard::on_turn_end() noexcept {
+  for (const Handle handle : retired_) {
+    Session* session = sessions_->find(handle);
+    if (session == nullptr) continue;
+    loop_.forget(*session);
+    sessions_->destroy(handle);
+  }
+  retired_.clear();
+}
+
+void Shard::on_turn_measured(std::chrono::nanoseconds busy) noexcept {
+  surroundings_.cells.loop_lag.observe(busy);
+}
+
+}  // namespace holdfast::session
