@@ -1,0 +1,76 @@
+#pragma once
+// What the setup threads need of one snapshot: listeners, routes in order, upstreams. Made by the control
+// thread, immutable, swapped whole; a connection keeps the one it began with.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/config/config.hpp"
+#include "holdfast/config/match.hpp"
+#include "holdfast/dial/dial.hpp"
+#include "holdfast/net/tls.hpp"
+#include "holdfast/session/handover.hpp"
+#include "holdfast/session/route_state.hpp"
+#include "holdfast/ws/handshake.hpp"
+
+namespace holdfast::frontend {
+
+/// What is known of a listener across snapshots, by name; lives as long as the process.
+struct ListenerState {
+  std::string name;
+  session::ListenerLoad load;
+  std::vector<metrics::ListenerCells*> cells;  ///< one per setup thread
+};
+
+struct ListenerEntry {
+  std::string key;  ///< config::listener_key
+  config::Listener settings;
+  std::shared_ptr<const net::TlsServer> tls;  ///< null = plain
+  ListenerState* state = nullptr;
+};
+
+struct RouteEntry {
+  config::HostPattern host;
+  config::PathPattern path;
+  std::vector<std::string> listeners;  ///< names; empty = all
+  session::RouteState* state = nullptr;
+  std::shared_ptr<const dial::Destination> destination;
+  /// Open-session gauges, [listener in the order of Serving::listeners][pump thread].
+  std::vector<std::vector<metrics::SessionCells*>> open_sessions;
+};
+
+struct Serving {
+  std::uint64_t generation = 0;
+  std::vector<ListenerEntry> listeners;
+  std::vector<RouteEntry> routes;
+  std::vector<std::shared_ptr<const dial::Destination>> destinations;
+
+  /// Null when the snapshot has no such listener (any more).
+  [[nodiscard]] const ListenerEntry* find_listener(std::string_view key) const noexcept;
+  /// The first route that takes this request on this listener, or null.
+  [[nodiscard]] const RouteEntry* match(const ListenerEntry& listener,
+                                        const ws::ClientHandshake& request) const noexcept;
+  [[nodiscard]] std::size_t index_of(const ListenerEntry& listener) const noexcept {
+    return static_cast<std::size_t>(&listener - listeners.data());
+  }
+};
+
+/// The one pointer to the present snapshot. Any thread.
+class Present {
+ public:
+  [[nodiscard]] std::shared_ptr<const Serving> get() const {
+    return serving_.load(std::memory_order_acquire);
+  }
+  void set(std::shared_ptr<const Serving> serving) {
+    serving_.store(std::move(serving), std::memory_order_release);
+  }
+
+ private:
+  std::atomic<std::shared_ptr<const Serving>> serving_;
+};
+
+}  // namespace holdfast::frontend

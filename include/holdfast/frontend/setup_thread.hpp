@@ -1,0 +1,83 @@
+#pragma once
+// One thread of the setup plane: accepts on its own sockets, shakes hands on both sides, hands sessions to
+// the shards.
+//
+// Threads: construction, `listen`, `unlisten`, `adopt` and `stop` any (they post); the rest is the thread's
+// own.
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "holdfast/frontend/serving.hpp"
+#include "holdfast/metrics/cells.hpp"
+#include "holdfast/net/socket.hpp"
+#include "holdfast/session/access.hpp"
+#include "holdfast/session/shard.hpp"
+
+namespace holdfast::frontend {
+
+class Gate;
+
+/// An accepted connection that nobody has read from yet.
+struct Accepted {
+  net::Socket socket;
+  config::SocketAddress peer;
+  std::string listener;  ///< its key
+  TimePoint when;
+};
+
+class SetupThread {
+ public:
+  /// All of it outlives the thread.
+  struct Surroundings {
+    std::size_t index = 0;
+    metrics::SetupCells* cells = nullptr;
+    const Present* present = nullptr;
+    net::DescriptorBudget* budget = nullptr;
+    std::uint64_t hard_descriptors = 0;  ///< above it a connection is closed without an answer
+    session::AccessSink* access = nullptr;
+    session::WarningSink* log = nullptr;
+    std::vector<session::Shard*> shards;
+    std::vector<SetupThread*> all;  ///< all setup threads, this one too: who shares an exclusive socket
+    std::uint32_t tls_handshakes = 64;
+  };
+
+  SetupThread();
+  SetupThread(const SetupThread&) = delete;
+  SetupThread& operator=(const SetupThread&) = delete;
+  ~SetupThread();  ///< after `join`
+
+  void start(Surroundings surroundings);
+  void stop() noexcept;
+  void join();
+
+  /// Accepts on `socket` for the listener with that key until `unlisten`. With Sharing::exclusive the
+  /// connections are dealt out to all setup threads.
+  void listen(std::string key, net::Socket socket, net::Sharing sharing);
+  /// Accepts what waits in the socket's queue, then closes it (closing it at once would reset those
+  /// connections).
+  void unlisten(std::string key);
+  void adopt(Accepted accepted);
+
+  [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
+  [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
+  [[nodiscard]] Gate& tls_gate() noexcept { return *tls_gate_; }
+
+ private:
+  class Listening;
+  void begin(Accepted accepted);
+  void measure_lag();
+
+  // In this order: connections still suspended when the io_context dies use the gate and the surroundings.
+  Surroundings surroundings_;
+  std::unique_ptr<Gate> tls_gate_;
+  boost::asio::io_context io_{1};
+  std::vector<std::unique_ptr<Listening>> listening_;
+  std::size_t next_adopter_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace holdfast::frontend

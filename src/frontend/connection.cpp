@@ -1,0 +1,307 @@
+#include "frontend/connection.hpp"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+
+#include "frontend/gate.hpp"
+#include "frontend/relay.hpp"
+
+namespace holdfast::frontend {
+
+namespace asio = boost::asio;
+using metrics::HandshakeResult;
+using metrics::TlsResult;
+
+namespace {
+
+constexpr std::size_t most_backends = 3;
+constexpr std::size_t read_chunk_bytes = 4096;
+// A client that comes back at once would find the same.
+constexpr std::string_view retry_after = "Retry-After: 2\r\n";
+
+std::string random_key() {
+  std::array<std::byte, 16> bytes;
+  RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  return ws::make_key(bytes);
+}
+
+TlsResult tls_result(const Error& error) {
+  if (error.failure == Failure::timeout) return TlsResult::timeout;
+  return error.failure == Failure::eof ? TlsResult::gone : TlsResult::failed;
+}
+
+}  // namespace
+
+// No `if (!co_await …)`: g++ 12 compiles a co_await inside a condition into a trap.
+asio::awaitable<void> serve(SetupThread&, std::unique_ptr<Connection> connection) {
+  bool goes_on = co_await connection->shake_tls();
+  if (goes_on) goes_on = co_await connection->read_request();
+  if (goes_on) goes_on = co_await connection->choose_route();
+  if (goes_on) goes_on = co_await connection->find_backend();
+  if (goes_on) co_await connection->hand_over();
+}
+
+Connection::Connection(SetupThread& thread, Accepted accepted)
+    : thread_(thread),
+      serving_(thread.surroundings().present->get()),
+      listener_(serving_->find_listener(accepted.listener)),
+      peer_(accepted.peer),
+      accepted_at_(accepted.when),
+      deadline_(accepted.when) {
+  if (listener_ == nullptr) return;
+  deadline_ = accepted.when + listener_->settings.handshake_timeout;
+  const std::uint64_t most = listener_->settings.max_sessions;
+  over_limit_ = most != 0 && listener_->state->load.connections.load(std::memory_order_relaxed) >= most;
+  if (!over_limit_) listener_seat_ = session::ListenerSeat(listener_->state->load);
+  auto leg = listener_->tls == nullptr
+                 ? net::make_plain_leg(std::move(accepted.socket))
+                 : net::make_tls_server_leg(std::move(accepted.socket), *listener_->tls);
+  client_ = std::make_unique<net::AsyncLeg>(thread.io(), std::move(leg), Side::client);
+  client_->expires_at(deadline_);
+}
+
+Connection::Step Connection::shake_tls() {
+  if (client_ == nullptr) co_return false;
+  if (listener_->tls == nullptr) co_return true;
+  Gate::Pass pass = co_await thread_.tls_gate().enter(thread_.io(), deadline_);
+  if (!pass) {
+    cells().tls_handshake(TlsResult::limit);
+    record(0, "no turn for its TLS handshake within handshake_timeout");
+    co_return false;
+  }
+  auto shaken = co_await client_->handshake();
+  if (shaken) {
+    cells().tls_handshake(TlsResult::ok);
+    co_return true;
+  }
+  cells().tls_handshake(tls_result(shaken.error()));
+  record(0, shaken.error().what);
+  if (shaken.error().failure == Failure::tls) co_await client_->linger();  // so that the alert is read
+  co_return false;
+}
+
+Connection::Step Connection::read_request() {
+  std::string bytes;
+  std::size_t end = std::string::npos;
+  while (end == std::string::npos) {
+    if (bytes.size() >= ws::max_head_bytes) {
+      co_await answer({431, "the request head is longer than 16 KiB", {}}, HandshakeResult::rejected);
+      co_return false;
+    }
+    const std::size_t searched = bytes.size();
+    bytes.resize(searched + read_chunk_bytes);
+    auto got = co_await client_->read_some(std::as_writable_bytes(std::span(bytes)).subspan(searched));
+    if (!got && got.error().failure == Failure::timeout) {
+      co_await answer({408, "no complete request within handshake_timeout", {}},
+                      HandshakeResult::client_timeout);
+      co_return false;
+    }
+    if (!got) {
+      cells().handshake(HandshakeResult::client_gone);
+      record(0, "closed before a complete request");
+      co_return false;
+    }
+    bytes.resize(searched + got.value());
+    end = ws::find_head_end(bytes, searched);
+  }
+  auto head = ws::RequestHead::parse(std::string_view(bytes).substr(0, end));
+  if (!head) {
+    co_await answer(head.error(), HandshakeResult::rejected);
+    co_return false;
+  }
+  head_ = std::move(head.value());
+  behind_request_ = bytes.substr(end);
+  co_return true;
+}
+
+Connection::Step Connection::choose_route() {
+  auto request = ws::check_request(*head_);
+  if (!request) {
+    co_await answer(request.error(), HandshakeResult::rejected);
+    co_return false;
+  }
+  request_ = std::move(request.value());
+  if (over_limit_ || !around().budget->fits(1)) {
+    const char* why = over_limit_ ? "this listener has max_sessions already" : "out of file descriptors";
+    co_await answer({503, why, std::string(retry_after)}, HandshakeResult::limit);
+    co_return false;
+  }
+  route_ = serving_->match(*listener_, *request_);
+  if (route_ == nullptr) {
+    co_await answer({404, "no route takes this host and path", {}}, HandshakeResult::no_route);
+    co_return false;
+  }
+  co_return true;
+}
+
+Connection::Step Connection::find_backend() {
+  const dial::Destination& destination = *route_->destination;
+  const TimePoint deadline = Clock::now() + destination.settings.setup_timeout;
+  std::vector<const upstream::Backend*> tried;
+  std::optional<Error> last;
+  while (tried.size() < most_backends && Clock::now() < deadline) {
+    std::optional<upstream::Seat> seat = destination.upstream->pick(tried);
+    if (!seat) break;
+    tried.push_back(&seat->backend());
+    Error error;
+    const Try outcome = co_await try_backend(*seat, deadline, error);
+    if (outcome == Try::over) co_return false;
+    if (outcome == Try::accepted) {
+      destination.upstream->succeeded(*seat);
+      seat_ = std::move(seat);
+      co_return true;
+    }
+    note_failure(seat->backend(), error);
+    last = std::move(error);
+    if (last->retry == Retry::no) break;
+  }
+  co_await answer_failure(last);
+  co_return false;
+}
+
+asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
+                                                         Error& last) {
+  const dial::Destination& destination = *route_->destination;
+  const config::BackendConfig* settings = destination.settings_of(seat.backend());
+  const TimePoint started = Clock::now();
+  auto connected = co_await dial::connect(thread_.io(), route_->destination, settings->address,
+                                          *around().budget, deadline);
+  if (!connected) {
+    last = connected.error();
+    co_return Try::failed;
+  }
+  around().cells->backend_connect_duration.observe(Clock::now() - started);
+  std::unique_ptr<net::AsyncLeg> leg = std::move(connected.value());
+  leg->expires_at(std::min(deadline, Clock::now() + destination.settings.handshake_timeout));
+  const std::string key = random_key();
+  std::string request = ws::build_backend_request(*head_, forwarded_by(), key);
+  auto exchanged = co_await dial::exchange(*leg, std::move(request));
+  if (!exchanged) {
+    last = exchanged.error();
+    co_return Try::failed;
+  }
+  dial::Answer got = std::move(exchanged.value());
+  if (got.head.status() != 101) {
+    const unsigned status = got.head.status();
+    if (status >= 500) {
+      seat.backend().count_failure(upstream::FailureKind::handshake_status,
+                                   "answered " + std::to_string(status));
+    }
+    cells().handshake(HandshakeResult::backend_answer);
+    record(status, "answer of backend " + seat.backend().address());
+    auto relayed = co_await relay_answer(*client_, *leg, std::move(got));
+    if (relayed) co_await client_->linger();
+    co_return Try::over;
+  }
+  auto agreed = ws::check_answer(got.head, *request_, key);
+  if (!agreed) {
+    last = {Failure::garbage, Side::backend, Retry::other_backend, agreed.error().what};
+    co_return Try::failed;
+  }
+  agreement_ = std::move(agreed.value());
+  backend_ = std::move(leg);
+  answer_ = std::move(got);
+  co_return Try::accepted;
+}
+
+void Connection::note_failure(upstream::Backend& backend, const Error& error) {
+  const auto kind = upstream::blame(error.failure);
+  if (!kind) return;
+  const auto change = route_->destination->upstream->failed(backend, *kind, error.what, Clock::now());
+  if (change == upstream::Change::ejected) {
+    around().log->warn("backend " + backend.upstream() + "/" + backend.address() + " ejected: " + error.what);
+  }
+}
+
+asio::awaitable<void> Connection::hand_over() {
+  const std::string answer_text = ws::build_client_answer(answer_->head, request_->key);
+  client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
+  auto written = co_await client_->write_all(answer_text);
+  if (!written) {
+    cells().handshake(HandshakeResult::client_gone);
+    record(0, "closed before its answer");
+    co_return;
+  }
+  const auto took = Clock::now() - accepted_at_;
+  cells().handshake(HandshakeResult::accepted);
+  around().cells->handshake_duration.observe(took);
+  const auto& shards = around().shards;
+  const auto fewest =
+      std::ranges::min_element(shards, {}, [](const session::Shard* shard) { return shard->load(); });
+  session::Shard& shard = **fewest;
+  auto handover = std::make_unique<session::Handover>(std::move(*seat_));
+  handover->client = client_->release();
+  handover->backend = backend_->release();
+  handover->listener_seat = std::move(listener_seat_);
+  handover->route = route_->state;
+  handover->open_sessions =
+      route_->open_sessions[serving_->index_of(*listener_)][shard.surroundings().pump_thread];
+  handover->early_to_backend = std::move(behind_request_);
+  handover->early_to_client = std::move(answer_->behind);
+  handover->allowed_rsv = agreement_.allowed_rsv;
+  const upstream::Backend& backend = handover->seat.backend();
+  handover->story = std::make_unique<session::Story>(session::Story{
+      net::to_text(peer_), listener_->settings.name, request_->host, request_->path, backend.upstream(),
+      backend.address(), static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count())});
+  shard.expect_one();
+  shard.send(std::move(handover));
+}
+
+asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last) {
+  const std::string upstream = route_->destination->upstream->name();
+  if (!last) {
+    ws::Rejection none{503, "no eligible backend in upstream " + upstream, std::string(retry_after)};
+    co_await answer(std::move(none), HandshakeResult::no_backend);
+    co_return;
+  }
+  // The client learns the kind of failure; addresses and reasons are for the log.
+  ws::Rejection rejection{502, "the backend gave no valid answer", {}};
+  HandshakeResult result = HandshakeResult::bad_backend;
+  if (last->failure == Failure::timeout) {
+    rejection = {504, "no backend answered in time", {}};
+    result = HandshakeResult::backend_timeout;
+  } else if (last->failure == Failure::refused || last->failure == Failure::internal) {
+    rejection = {503, "no backend could be reached", std::string(retry_after)};
+    result = HandshakeResult::no_backend;
+  }
+  co_await answer(std::move(rejection), result);
+}
+
+asio::awaitable<void> Connection::answer(ws::Rejection rejection, HandshakeResult result) {
+  cells().handshake(result);
+  record(rejection.status, rejection.what);
+  client_->expires_at(Clock::now() + std::chrono::seconds(2));
+  const std::string text = ws::build_error_answer(rejection);
+  auto written = co_await client_->write_all(text);
+  if (written) co_await client_->linger();
+}
+
+ws::ForwardedBy Connection::forwarded_by() const {
+  const auto trusts = [&](const config::Network& network) { return network.contains(peer_.get()); };
+  ws::ForwardedBy by;
+  by.client = net::host_text(peer_);
+  by.host = std::string(head_->find("Host").value_or(""));
+  by.transport = listener_->tls == nullptr ? ws::Transport::plain : ws::Transport::tls;
+  by.trust = std::ranges::any_of(listener_->settings.trusted_peers, trusts) ? ws::Trust::trusted
+                                                                            : ws::Trust::untrusted;
+  return by;
+}
+
+void Connection::record(unsigned status, std::string detail) {
+  auto entry = std::make_unique<session::AccessRecord>();
+  entry->status = status;
+  entry->detail = std::move(detail);
+  entry->story.client = net::to_text(peer_);
+  entry->story.listener = listener_->settings.name;
+  if (request_) {
+    entry->story.host = request_->host;
+    entry->story.path = request_->path;
+  }
+  if (route_ != nullptr) entry->route = route_->state->name();
+  entry->duration = std::chrono::duration_cast<Milliseconds>(Clock::now() - accepted_at_);
+  around().access->record(std::move(entry));
+}
+
+}  // namespace holdfast::frontend

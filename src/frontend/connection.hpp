@@ -1,0 +1,69 @@
+#pragma once
+// One accepted connection up to its session or its answer: TLS, request, route, pick, dial, 101, hand-over.
+// Read `serve` first: it is the handshake from top to bottom. Private to frontend.
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/frontend/setup_thread.hpp"
+#include "holdfast/net/async_leg.hpp"
+
+namespace holdfast::frontend {
+
+class Connection {
+ public:
+  Connection(SetupThread& thread, Accepted accepted);
+
+  using Step = boost::asio::awaitable<bool>;  ///< false: it has ended here, with its answer if one was due
+
+  [[nodiscard]] Step shake_tls();
+  [[nodiscard]] Step read_request();
+  [[nodiscard]] Step choose_route();
+  [[nodiscard]] Step find_backend();
+  [[nodiscard]] boost::asio::awaitable<void> hand_over();
+
+ private:
+  /// How a try of one backend came out.
+  enum class Try : std::uint8_t { accepted, failed, over };
+  [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, TimePoint deadline,
+                                                        Error& last);
+  void note_failure(upstream::Backend& backend, const Error& error);
+
+  /// Writes an answer of ours, lingers so that it is read, and records it.
+  [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result);
+  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last);
+  void record(unsigned status, std::string detail);
+  [[nodiscard]] ws::ForwardedBy forwarded_by() const;
+  [[nodiscard]] const SetupThread::Surroundings& around() const noexcept { return thread_.surroundings(); }
+  [[nodiscard]] metrics::ListenerCells& cells() const noexcept {
+    return *listener_->state->cells[around().index];
+  }
+
+  SetupThread& thread_;
+  std::shared_ptr<const Serving> serving_;
+  const ListenerEntry* listener_;  ///< null: removed while this connection waited in the queue
+  const RouteEntry* route_ = nullptr;
+  config::SocketAddress peer_;
+  TimePoint accepted_at_;
+  TimePoint deadline_;  ///< handshake_timeout from accept
+  session::ListenerSeat listener_seat_;
+  bool over_limit_ = false;
+  std::unique_ptr<net::AsyncLeg> client_;
+
+  std::optional<ws::RequestHead> head_;
+  std::optional<ws::ClientHandshake> request_;
+  std::string behind_request_;
+
+  // The backend that has accepted.
+  std::optional<upstream::Seat> seat_;
+  std::unique_ptr<net::AsyncLeg> backend_;
+  std::optional<dial::Answer> answer_;
+  ws::Agreement agreement_;
+};
+
+[[nodiscard]] boost::asio::awaitable<void> serve(SetupThread& thread, std::unique_ptr<Connection> connection);
+
+}  // namespace holdfast::frontend

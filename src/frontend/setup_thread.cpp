@@ -1,0 +1,90 @@
+#include "holdfast/frontend/setup_thread.hpp"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "frontend/connection.hpp"
+#include "frontend/gate.hpp"
+#include "frontend/listening.hpp"
+
+namespace holdfast::frontend {
+
+namespace asio = boost::asio;
+
+namespace {
+// A burst of handshakes must not take the CPU from the pumps.
+constexpr int niceness = 10;
+constexpr std::chrono::milliseconds lag_period{500};
+}  // namespace
+
+SetupThread::SetupThread() = default;
+SetupThread::~SetupThread() = default;
+
+void SetupThread::start(Surroundings surroundings) {
+  surroundings_ = std::move(surroundings);
+  tls_gate_ = std::make_unique<Gate>(surroundings_.tls_handshakes);
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("setup-" + std::to_string(surroundings_.index)).c_str());
+    setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness);
+    const auto work = asio::make_work_guard(io_);
+    measure_lag();
+    io_.run();
+  });
+}
+
+void SetupThread::stop() noexcept {
+  io_.stop();
+}
+
+void SetupThread::join() {
+  if (thread_.joinable()) thread_.join();
+  listening_.clear();
+}
+
+void SetupThread::listen(std::string key, net::Socket socket, net::Sharing sharing) {
+  asio::post(io_, [this, key = std::move(key), socket = std::move(socket), sharing]() mutable {
+    listening_.push_back(std::make_unique<Listening>(*this, std::move(key), std::move(socket), sharing));
+  });
+}
+
+void SetupThread::unlisten(std::string key) {
+  asio::post(io_, [this, key = std::move(key)] {
+    std::erase_if(listening_, [&](const std::unique_ptr<Listening>& each) {
+      if (each->key() != key) return false;
+      each->drain();
+      return true;
+    });
+  });
+}
+
+void SetupThread::adopt(Accepted accepted) {
+  asio::post(io_, [this, accepted = std::move(accepted)]() mutable { begin(std::move(accepted)); });
+}
+
+void SetupThread::begin(Accepted accepted) {
+  // So near the limit that not even an answer is possible.
+  if (surroundings_.budget->used() > surroundings_.hard_descriptors) return;
+  net::set_no_delay(accepted.socket);
+  asio::co_spawn(io_, serve(*this, std::make_unique<Connection>(*this, std::move(accepted))), asio::detached);
+}
+
+// How late a due timer runs is how long a connection had to wait for the others of this thread.
+void SetupThread::measure_lag() {
+  auto timer = std::make_unique<asio::steady_timer>(io_, lag_period);
+  auto& due = *timer;
+  due.async_wait([this, timer = std::move(timer)](const boost::system::error_code& error) {
+    if (error) return;
+    surroundings_.cells->loop_lag.observe(Clock::now() - timer->expiry());
+    measure_lag();
+  });
+}
+
+}  // namespace holdfast::frontend

@@ -1,0 +1,140 @@
+#include "server/blueprint.hpp"
+
+#include <random>
+
+#include "holdfast/config/diff.hpp"
+#include "holdfast/server/server.hpp"
+
+namespace holdfast::server {
+
+namespace {
+
+upstream::OutlierRules outlier_rules(const config::Upstream& settings) {
+  return {settings.outlier.consecutive_failures, settings.outlier.eject_for,
+          settings.outlier.max_ejected_percent,
+          settings.probe.type == config::ProbeType::none ? upstream::Probing::off : upstream::Probing::on};
+}
+
+balance::Policy policy_of(const config::Upstream& settings) {
+  return settings.policy == config::Policy::round_robin ? balance::Policy::round_robin
+                                                        : balance::Policy::least_connections;
+}
+
+std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream& settings, Lasting& lasting,
+                                                          const std::string& place,
+                                                          std::vector<config::Problem>& problems) {
+  auto destination = std::make_shared<dial::Destination>();
+  destination->settings = settings;
+  if (settings.tls) {
+    auto tls = net::TlsClient::create(*settings.tls);
+    if (tls) {
+      destination->tls = std::move(tls.value());
+    } else {
+      problems.push_back({place + ".tls", tls.error().what});
+    }
+  }
+  std::vector<std::shared_ptr<upstream::Backend>> members;
+  for (const config::BackendConfig& backend : settings.backends) {
+    members.push_back(lasting.backends.find_or_create(settings.name, backend.address.text));
+  }
+  destination->upstream =
+      std::make_shared<const upstream::Upstream>(settings.name, policy_of(settings), outlier_rules(settings),
+                                                 std::move(members), std::random_device{}());
+  return destination;
+}
+
+frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting, metrics::Registry& registry,
+                                const frontend::Serving& serving) {
+  frontend::RouteEntry entry;
+  std::string why;  // the loader has compiled both before
+  entry.host = config::HostPattern::compile(settings.host, why).value();
+  entry.path = config::PathPattern::compile(settings.path, why).value();
+  entry.listeners = settings.listeners;
+  entry.state = &lasting.route(settings.name, registry);
+  for (const auto& destination : serving.destinations) {
+    if (destination->settings.name == settings.upstream) entry.destination = destination;
+  }
+  for (const frontend::ListenerEntry& listener : serving.listeners) {
+    std::vector<metrics::SessionCells*> cells;
+    for (std::size_t n = 0; n < lasting.workers; ++n) {
+      cells.push_back(&registry.sessions(n, listener.settings.name, settings.name));
+    }
+    entry.open_sessions.push_back(std::move(cells));
+  }
+  return entry;
+}
+
+}  // namespace
+
+session::RouteState& Lasting::route(const std::string& name, metrics::Registry& registry) {
+  auto& state = routes[name];
+  if (state == nullptr) {
+    std::vector<metrics::RouteCells*> cells;
+    for (std::size_t n = 0; n < workers; ++n) cells.push_back(&registry.route(n, name));
+    state = std::make_unique<session::RouteState>(name, std::move(cells));
+  }
+  return *state;
+}
+
+frontend::ListenerState& Lasting::listener(const std::string& name, metrics::Registry& registry) {
+  auto& state = listeners[name];
+  if (state == nullptr) {
+    state = std::make_unique<frontend::ListenerState>();
+    state->name = name;
+    for (std::size_t n = 0; n < workers; ++n) state->cells.push_back(&registry.listener(n, name));
+  }
+  return *state;
+}
+
+Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation, Lasting& lasting,
+                         metrics::Registry& registry) {
+  Blueprint blueprint;
+  auto serving = std::make_shared<frontend::Serving>();
+  serving->generation = generation;
+  for (std::size_t n = 0; n < config.listeners.size(); ++n) {
+    const config::Listener& settings = config.listeners[n];
+    frontend::ListenerEntry entry{config::listener_key(settings), settings, nullptr,
+                                  &lasting.listener(settings.name, registry)};
+    if (settings.tls) {
+      auto tls = net::TlsServer::create(*settings.tls, settings.name, lasting.keys);
+      if (tls) {
+        entry.tls = std::move(tls.value());
+      } else {
+        blueprint.problems.push_back({"listeners[" + std::to_string(n) + "].tls", tls.error().what});
+      }
+    }
+    serving->listeners.push_back(std::move(entry));
+  }
+  for (std::size_t n = 0; n < config.upstreams.size(); ++n) {
+    serving->destinations.push_back(draw_destination(
+        config.upstreams[n], lasting, "upstreams[" + std::to_string(n) + "]", blueprint.problems));
+  }
+  for (const config::Route& route : config.routes) {
+    serving->routes.push_back(draw_route(route, lasting, registry, *serving));
+  }
+  if (blueprint.problems.empty()) blueprint.serving = std::move(serving);
+  return blueprint;
+}
+
+void apply_lasting(const config::Config& config, const frontend::Serving& serving) {
+  for (std::size_t n = 0; n < config.routes.size(); ++n) serving.routes[n].state->apply(config.routes[n]);
+  for (const auto& destination : serving.destinations) {
+    for (std::size_t n = 0; n < destination->settings.backends.size(); ++n) {
+      upstream::Backend& backend = *destination->upstream->backends()[n];
+      backend.set_weight(destination->settings.backends[n].weight);
+      backend.set_max_sessions(destination->settings.backends[n].max_sessions);
+    }
+  }
+}
+
+std::vector<config::Problem> check_beyond_syntax(const config::Config& config) {
+  Lasting lasting(1, net::TicketKeys::random());
+  metrics::Registry registry(1, 1, {"", ""}, [] { return metrics::Sample{}; });
+  return draw_blueprint(config, 1, lasting, registry).problems;
+}
+
+config::World world() {
+  return config::real_world();
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,45 @@
+#pragma once
+// From a Config to what the threads use: TLS contexts, backends, upstreams, routes. Nothing is published
+// here, so a blueprint that fails leaves no trace but backends that nobody holds. Control thread only.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "holdfast/config/config.hpp"
+#include "holdfast/config/load.hpp"
+#include "holdfast/frontend/serving.hpp"
+#include "holdfast/metrics/registry.hpp"
+#include "holdfast/upstream/registry.hpp"
+
+namespace holdfast::server {
+
+/// What outlives snapshots: found again by name at each reload.
+struct Lasting {
+  Lasting(std::size_t worker_count, net::TicketKeys ticket_keys)
+      : workers(worker_count), keys(std::move(ticket_keys)) {}
+
+  [[nodiscard]] session::RouteState& route(const std::string& name, metrics::Registry& registry);
+  [[nodiscard]] frontend::ListenerState& listener(const std::string& name, metrics::Registry& registry);
+
+  std::size_t workers;
+  net::TicketKeys keys;
+  upstream::Registry backends;
+  std::map<std::string, std::unique_ptr<session::RouteState>> routes;
+  std::map<std::string, std::unique_ptr<frontend::ListenerState>> listeners;
+};
+
+struct Blueprint {
+  std::shared_ptr<const frontend::Serving> serving;  ///< null when there are problems
+  std::vector<config::Problem> problems;
+};
+
+[[nodiscard]] Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
+                                       Lasting& lasting, metrics::Registry& registry);
+
+/// What the snapshot sets in objects that live longer: limits of routes, weights of backends. After
+/// publishing.
+void apply_lasting(const config::Config& config, const frontend::Serving& serving);
+
+}  // namespace holdfast::server

@@ -1,0 +1,150 @@
+#include "holdfast/server/commands.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "holdfast/admin/client.hpp"
+#include "holdfast/config/load.hpp"
+#include "holdfast/server/server.hpp"
+#include "server/release.hpp"
+#include "version.hpp"
+
+namespace holdfast::server {
+
+namespace {
+
+std::string read_token(const std::string& file) {
+  if (file.empty()) return {};
+  std::ifstream stream(file);
+  std::string token;
+  stream >> token;
+  return token;
+}
+
+enum class Call : std::uint8_t { look, change };
+
+// The answer of a successful call; else the reason on stderr and nothing.
+std::optional<nlohmann::json> ask(const AdminAccess& admin, const std::string& target, Call call) {
+  const admin::Access access{admin.url, read_token(admin.token_file)};
+  const auto answer = call == Call::change ? admin::post(access, target) : admin::get(access, target);
+  if (!answer) {
+    std::fprintf(stderr, "holdfast: %s\n", answer.error().what.c_str());
+    return std::nullopt;
+  }
+  nlohmann::json body = nlohmann::json::parse(answer.value().body, nullptr, false);
+  if (answer.value().status == 200 && !body.is_discarded()) return body;
+  const std::string why = body.is_object() ? body.value("error", answer.value().body) : answer.value().body;
+  std::fprintf(stderr, "holdfast: %s answered %u: %s\n", admin.url.c_str(), answer.value().status,
+               why.c_str());
+  return std::nullopt;
+}
+
+// "UPSTREAM/ADDRESS" → sessions.
+using Backends = std::map<std::string, std::uint64_t>;
+
+Backends running_backends(const nlohmann::json& status) {
+  Backends backends;
+  for (const auto& upstream : status.value("upstreams", nlohmann::json::array())) {
+    for (const auto& backend : upstream.value("backends", nlohmann::json::array())) {
+      backends[upstream.value("name", "") + "/" + backend.value("address", "")] =
+          backend.value("sessions", 0ULL);
+    }
+  }
+  return backends;
+}
+
+void print_difference(const config::Config& config, const nlohmann::json& status) {
+  Backends running = running_backends(status);
+  std::size_t added = 0;
+  std::string lines;
+  for (const config::Upstream& upstream : config.upstreams) {
+    for (const config::BackendConfig& backend : upstream.backends) {
+      const std::string name = upstream.name + "/" + backend.address.text;
+      if (running.erase(name) != 0) continue;
+      ++added;
+      lines += "  + backend " + name + "\n";
+    }
+  }
+  std::uint64_t sessions = 0;
+  for (const auto& [name, count] : running) {
+    sessions += count;
+    lines += "  - backend " + name + ", " + std::to_string(count) + " sessions\n";
+  }
+  std::printf(
+      "A reload would add %zu backends and remove %zu: %llu sessions of removed backends would go on "
+      "there.\n%s",
+      added, running.size(), static_cast<unsigned long long>(sessions), lines.c_str());
+}
+
+void print_table(const nlohmann::json& status) {
+  std::printf("holdfast %s, generation %llu, up %llu s\n", status.value("version", "?").c_str(),
+              static_cast<unsigned long long>(status.value("generation", 0ULL)),
+              static_cast<unsigned long long>(status.value("uptime_seconds", 0ULL)));
+  for (const auto& listener : status.value("listeners", nlohmann::json::array())) {
+    std::printf("listener %-20s %-24s %8llu sessions\n", listener.value("name", "").c_str(),
+                listener.value("bind", "").c_str(),
+                static_cast<unsigned long long>(listener.value("sessions", 0ULL)));
+  }
+  for (const auto& upstream : status.value("upstreams", nlohmann::json::array())) {
+    std::printf("upstream %s (%s)\n", upstream.value("name", "").c_str(),
+                upstream.value("policy", "").c_str());
+    for (const auto& backend : upstream.value("backends", nlohmann::json::array())) {
+      std::printf("  %-32s %-10s %-9s%s %8llu sessions  %s\n", backend.value("address", "").c_str(),
+                  backend.value("health", "").c_str(), backend.value("state", "").c_str(),
+                  backend.value("ejected", false) ? " ejected" : "",
+                  static_cast<unsigned long long>(backend.value("sessions", 0ULL)),
+                  backend.value("last_error", "").c_str());
+    }
+  }
+}
+
+}  // namespace
+
+std::string version_line() {
+  return std::string("holdfast ") + release + " (" + build_commit + ")";
+}
+
+int check_command(const std::string& config_file, const AdminAccess& against) {
+  config::LoadResult loaded = config::load(config_file, world());
+  if (loaded.config) {
+    for (config::Problem& problem : check_beyond_syntax(*loaded.config))
+      loaded.problems.push_back(std::move(problem));
+  }
+  const std::string report = config::check_report(loaded);
+  std::fputs(report.c_str(), loaded.problems.empty() ? stdout : stderr);
+  if (!loaded.problems.empty()) return exit_usage;
+  if (against.url.empty()) return exit_ok;
+  const auto status = ask(against, "/status", Call::look);
+  if (!status) return exit_failure;
+  print_difference(*loaded.config, *status);
+  return exit_ok;
+}
+
+int status_command(const AdminAccess& admin, Output output) {
+  const auto status = ask(admin, "/status", Call::look);
+  if (!status) return exit_failure;
+  if (output == Output::json) {
+    std::printf("%s\n", status->dump(2).c_str());
+  } else {
+    print_table(*status);
+  }
+  return exit_ok;
+}
+
+int state_command(const AdminAccess& admin, const std::string& backend, const std::string& state) {
+  const auto slash = backend.find('/');
+  if (slash == std::string::npos) {
+    std::fprintf(stderr, "holdfast: BACKEND is UPSTREAM/ADDRESS, not \"%s\"\n", backend.c_str());
+    return exit_usage;
+  }
+  const std::string target = "/upstreams/" + admin::percent_encode(backend.substr(0, slash)) + "/backends/" +
+                             admin::percent_encode(backend.substr(slash + 1)) + "/" + state;
+  if (!ask(admin, target, Call::change)) return exit_failure;
+  std::printf("%s is %s\n", backend.c_str(), state.c_str());
+  return exit_ok;
+}
+
+}  // namespace holdfast::server

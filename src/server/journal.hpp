@@ -1,0 +1,67 @@
+#pragma once
+// The log thread. Everybody hands in finished structs or sentences; only this thread formats and touches
+// files, so nobody else ever waits for a disk. When it falls behind by `most_pending` entries, further ones
+// are dropped and counted, and the log says how many.
+//
+// Threads: `line`, `record`, `warn` any; `apply` and `stop` the control thread.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "holdfast/base/error.hpp"
+#include "holdfast/base/inbox.hpp"
+#include "holdfast/config/config.hpp"
+#include "holdfast/session/access.hpp"
+#include "holdfast/session/shard.hpp"
+
+namespace spdlog {
+class logger;
+}
+
+namespace holdfast::server {
+
+class Journal final : public session::AccessSink, public session::WarningSink {
+ public:
+  static constexpr std::uint64_t most_pending = 65'536;
+
+  Journal();
+  ~Journal();  ///< writes what is pending first
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// Opens the access file (again: after a rotation) and takes level and format. An Error leaves the old ones
+  /// in use.
+  [[nodiscard]] Result<void> apply(const config::Log& settings);
+
+  void line(config::LogLevel level, std::string sentence) noexcept;
+  void info(std::string sentence) noexcept { line(config::LogLevel::info, std::move(sentence)); }
+  void warn(std::string sentence) noexcept override { line(config::LogLevel::warning, std::move(sentence)); }
+  void error(std::string sentence) noexcept { line(config::LogLevel::error, std::move(sentence)); }
+  void record(std::unique_ptr<session::AccessRecord> record) noexcept override;
+
+ private:
+  struct Outputs {
+    config::LogLevel level = config::LogLevel::info;
+    config::LogFormat format = config::LogFormat::text;
+    std::shared_ptr<spdlog::logger> log;
+    std::shared_ptr<spdlog::logger> access;  ///< null = off
+  };
+  struct Line;
+  struct Apply;
+  void hand_in(InboxItem* item) noexcept;
+  void run();
+  void write(InboxItem& item);
+  void write_line(config::LogLevel level, const std::string& sentence);
+  void write_access(const session::AccessRecord& record);
+
+  Inbox inbox_;
+  std::atomic<std::uint64_t> pending_{0};
+  std::atomic<std::uint64_t> dropped_{0};
+  std::atomic<bool> stopping_{false};
+  Outputs outputs_;  ///< the log thread's
+  std::thread thread_;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,105 @@
+#pragma once
+// Everything that one holdfast process owns. process.cpp: start and end; reload.cpp: a new config;
+// status.cpp: what the admin API and the metrics tell. Thread: the control thread's, but for `terminate`.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "holdfast/admin/control.hpp"
+#include "holdfast/admin/server.hpp"
+#include "holdfast/frontend/setup_thread.hpp"
+#include "holdfast/metrics/registry.hpp"
+#include "holdfast/probe/prober.hpp"
+#include "holdfast/server/server.hpp"
+#include "holdfast/session/shard.hpp"
+#include "server/blueprint.hpp"
+#include "server/journal.hpp"
+#include "server/listeners.hpp"
+
+namespace holdfast::server {
+
+class Server::Process final : public admin::Control, private probe::FlipSink {
+ public:
+  explicit Process(Options options);
+  ~Process() override;
+
+  [[nodiscard]] int run();
+  void terminate();
+
+  // admin::Control
+  [[nodiscard]] std::string metrics_text() override;
+  [[nodiscard]] admin::Ready ready(const std::optional<std::string>& route) override;
+  [[nodiscard]] nlohmann::json status() override;
+  [[nodiscard]] admin::ReloadOutcome reload() override;
+  [[nodiscard]] admin::StateOutcome set_backend_state(const std::string& upstream, const std::string& backend,
+                                                      admin::BackendState state) override;
+
+ private:
+  enum class Phase : std::uint8_t {
+    serving,
+    delaying,  ///< not ready any more, but accepting (shutdown_delay)
+    draining,  ///< listeners closed, sessions are being closed
+  };
+
+  /// What exists only once the number of workers is known.
+  struct Planes;
+
+  [[nodiscard]] config::LoadResult load() const;
+  [[nodiscard]] int start();
+  [[nodiscard]] bool start_planes(const config::Config& config);
+  [[nodiscard]] bool tell_ready();
+  void stop_planes();
+  void wait_for_signals();
+  void tick();
+
+  void begin_drain();
+  void end_sessions();
+  void watch_drain(TimePoint cut_at);
+  void stop_now();
+
+  void commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
+              std::vector<Listeners::Bound> bound);
+  void end_sessions_of_gone_upstreams(const config::Config& now);
+  void log_reload(const admin::ReloadOutcome& outcome);
+
+  void flipped(const probe::Flip& flip) override;
+  [[nodiscard]] metrics::Sample sample() const;
+  [[nodiscard]] nlohmann::json backend_status(const upstream::Backend& backend) const;
+  [[nodiscard]] std::uint64_t connections() const;
+
+  // In the order of dependence: what is below uses what is above and dies first.
+  Options options_;
+  config::Config config_;
+  std::uint64_t generation_ = 0;
+  TimePoint started_;
+  Phase phase_ = Phase::serving;
+  int exit_status_ = exit_ok;
+  Journal journal_;
+  net::DescriptorBudget budget_;
+  frontend::Present present_;
+  std::unique_ptr<Planes> planes_;
+  boost::asio::io_context io_{1};
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer drain_timer_;
+  std::unique_ptr<admin::Server> admin_;
+  std::unique_ptr<probe::Prober> prober_;
+};
+
+struct Server::Process::Planes {
+  Planes(std::size_t workers, metrics::BuildInfo build, std::function<metrics::Sample()> sample)
+      : registry(workers, workers, std::move(build), std::move(sample)),
+        lasting(workers, net::TicketKeys::random()) {}
+
+  metrics::Registry registry;
+  Lasting lasting;
+  std::vector<std::unique_ptr<session::Shard>> shards;
+  std::vector<std::thread> pump_threads;
+  std::vector<std::unique_ptr<frontend::SetupThread>> setup_threads;
+  std::unique_ptr<Listeners> listeners;
+};
+
+}  // namespace holdfast::server

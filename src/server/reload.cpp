@@ -1,0 +1,96 @@
+// A new config while sessions run: load, validate, diff, apply. Whatever fails before `commit` changes
+// nothing.
+
+#include <algorithm>
+
+#include "holdfast/config/diff.hpp"
+#include "server/process.hpp"
+#include "server/service_manager.hpp"
+
+namespace holdfast::server {
+
+namespace {
+
+std::string sentence(const config::Problem& problem) {
+  return problem.place.empty() ? problem.what : problem.place + ": " + problem.what;
+}
+
+}  // namespace
+
+admin::ReloadOutcome Server::Process::reload() {
+  notify_service_manager("RELOADING=1");
+  admin::ReloadOutcome outcome;
+  outcome.generation = generation_;
+  const config::LoadResult loaded = load();
+  for (const config::Problem& warning : loaded.warnings) outcome.warnings.push_back(sentence(warning));
+  for (const config::Problem& problem : loaded.problems) outcome.errors.push_back(sentence(problem));
+  if (loaded.config) {
+    Blueprint blueprint =
+        draw_blueprint(*loaded.config, generation_ + 1, planes_->lasting, planes_->registry);
+    for (const config::Problem& problem : blueprint.problems) outcome.errors.push_back(sentence(problem));
+    if (outcome.errors.empty()) {
+      auto bound = planes_->listeners->bind_new(*loaded.config);
+      if (!bound) outcome.errors.push_back(bound.error().what);
+      if (outcome.errors.empty()) {
+        if (auto logged = journal_.apply(loaded.config->log); !logged)
+          outcome.errors.push_back(logged.error().what);
+      }
+      if (outcome.errors.empty()) {
+        if (auto opened = admin_->apply(loaded.config->admin); !opened)
+          outcome.errors.push_back(opened.error().what);
+      }
+      if (outcome.errors.empty()) {
+        for (config::Change& change : config::diff(config_, *loaded.config)) {
+          outcome.changes.push_back(std::move(change.sentence));
+        }
+        commit(*loaded.config, std::move(blueprint.serving), std::move(bound.value()));
+        outcome.result = admin::ReloadOutcome::Result::applied;
+        outcome.generation = generation_;
+      }
+    }
+  }
+  log_reload(outcome);
+  notify_service_manager("READY=1");
+  return outcome;
+}
+
+void Server::Process::commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
+                             std::vector<Listeners::Bound> bound) {
+  end_sessions_of_gone_upstreams(config);
+  apply_lasting(config, *serving);
+  generation_ = serving->generation;
+  prober_->apply(serving->destinations);
+  present_.set(std::move(serving));
+  // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
+  // good.
+  if (phase_ != Phase::draining) planes_->listeners->commit(config, std::move(bound));
+  config_ = std::move(config);
+}
+
+void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) {
+  for (const config::Upstream& old : config_.upstreams) {
+    if (now.find_upstream(old.name) != nullptr) continue;
+    for (const auto& shard : planes_->shards) {
+      shard->send(
+          std::make_unique<session::EndSessions>(Reason::upstream_gone, now.shutdown_timeout, old.name));
+    }
+  }
+}
+
+void Server::Process::log_reload(const admin::ReloadOutcome& outcome) {
+  metrics::ControlCells& cells = planes_->registry.control();
+  for (const std::string& warning : outcome.warnings) journal_.warn(warning);
+  if (outcome.result == admin::ReloadOutcome::Result::applied) {
+    cells.reloads_ok.add();
+    journal_.info("reloaded, generation " + std::to_string(outcome.generation) + ": " +
+                  std::to_string(outcome.changes.size()) + " changes");
+    for (const std::string& change : outcome.changes) journal_.info("reload: " + change);
+    return;
+  }
+  cells.reloads_failed.add();
+  journal_.error("reload refused, generation " + std::to_string(outcome.generation) +
+                 " stays: " + std::to_string(outcome.errors.size()) + " errors");
+  for (const std::string& error : outcome.errors) journal_.error("reload: " + error);
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,174 @@
+// What the process tells: /metrics, /readyz, /status.
+
+#include <algorithm>
+
+#include "holdfast/config/diff.hpp"
+#include "server/process.hpp"
+#include "server/release.hpp"
+#include "version.hpp"
+
+namespace holdfast::server {
+
+namespace {
+
+upstream::AdminState state_of(admin::BackendState state) {
+  switch (state) {
+    case admin::BackendState::active:
+      return upstream::AdminState::active;
+    case admin::BackendState::draining:
+      return upstream::AdminState::draining;
+    case admin::BackendState::disabled:
+      return upstream::AdminState::disabled;
+  }
+  return upstream::AdminState::active;
+}
+
+}  // namespace
+
+std::string Server::Process::metrics_text() {
+  return planes_->registry.text();
+}
+
+metrics::Sample Server::Process::sample() const {
+  metrics::Sample sample;
+  sample.generation = generation_;
+  for (const auto& destination : present_.get()->destinations) {
+    for (const auto& backend : destination->upstream->backends()) {
+      metrics::BackendSample one;
+      one.upstream = backend->upstream();
+      one.backend = backend->address();
+      one.sessions = backend->sessions();
+      one.picks_total = backend->picks();
+      one.up = backend->health() != upstream::Health::unhealthy;
+      one.ejected = backend->ejected();
+      one.state = std::string(upstream::text(backend->admin_state()));
+      for (std::size_t n = 0; n < upstream::failure_kinds; ++n) {
+        const auto kind = static_cast<upstream::FailureKind>(n);
+        one.failures.push_back({std::string(upstream::text(kind)), backend->failures(kind)});
+      }
+      const probe::Prober::Counts counts = prober_->counts(*backend);
+      one.probes = {{"passed", counts.passed}, {"failed", counts.failed}, {"timeout", counts.timeout}};
+      sample.backends.push_back(std::move(one));
+    }
+  }
+  return sample;
+}
+
+admin::Ready Server::Process::ready(const std::optional<std::string>& route) {
+  admin::Ready ready;
+  const auto serving = present_.get();
+  if (phase_ != Phase::serving) ready.details.emplace_back("draining");
+  for (const config::Listener& listener : config_.listeners) {
+    if (planes_->listeners->bound_address(config::listener_key(listener)).empty()) {
+      ready.details.push_back("listener " + listener.name + " is closed");
+    }
+  }
+  bool some = false;
+  bool known = !route.has_value();
+  for (const frontend::RouteEntry& entry : serving->routes) {
+    const bool eligible = entry.destination->upstream->has_eligible();
+    const std::string& name = entry.state->name();
+    if (!eligible)
+      ready.details.push_back("route " + name + ": upstream " + entry.destination->upstream->name() +
+                              " has no eligible backend");
+    if (route && name != *route) continue;
+    known = true;
+    some = some || eligible;
+  }
+  if (!known) {
+    ready.readiness = admin::Readiness::no_such_route;
+  } else if (some && phase_ == Phase::serving && planes_->listeners->all_open(config_)) {
+    ready.readiness = admin::Readiness::ready;
+  }
+  return ready;
+}
+
+nlohmann::json Server::Process::backend_status(const upstream::Backend& backend) const {
+  return {{"address", backend.address()},
+          {"health", upstream::text(backend.health())},
+          {"state", upstream::text(backend.admin_state())},
+          {"ejected", backend.ejected()},
+          {"sessions", backend.sessions()},
+          {"weight", backend.weight()},
+          {"max_sessions", backend.max_sessions()},
+          {"picks_total", backend.picks()},
+          {"reroutes_from_total", 0},
+          {"reroutes_to_total", 0},
+          {"last_error", backend.last_error()}};
+}
+
+nlohmann::json Server::Process::status() {
+  const auto serving = present_.get();
+  const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
+  nlohmann::json listeners = nlohmann::json::array();
+  for (const frontend::ListenerEntry& listener : serving->listeners) {
+    listeners.push_back({{"name", listener.settings.name},
+                         {"bind", planes_->listeners->bound_address(listener.key)},
+                         {"tls", listener.tls != nullptr},
+                         {"sessions", planes_->registry.open_sessions(listener.settings.name)}});
+  }
+  nlohmann::json routes = nlohmann::json::array();
+  for (const frontend::RouteEntry& route : serving->routes) {
+    routes.push_back({{"name", route.state->name()}, {"upstream", route.destination->upstream->name()}});
+  }
+  nlohmann::json upstreams = nlohmann::json::array();
+  for (const auto& destination : serving->destinations) {
+    nlohmann::json backends = nlohmann::json::array();
+    for (const auto& backend : destination->upstream->backends())
+      backends.push_back(backend_status(*backend));
+    upstreams.push_back({{"name", destination->upstream->name()},
+                         {"policy", config::to_string(destination->settings.policy)},
+                         {"backends", std::move(backends)}});
+  }
+  return {{"version", release},
+          {"commit", build_commit},
+          {"generation", generation_},
+          {"uptime_seconds", uptime.count()},
+          {"workers", planes_->shards.size()},
+          {"draining", phase_ != Phase::serving},
+          {"descriptors", {{"used", budget_.used()}, {"usable", budget_.usable()}}},
+          {"listeners", std::move(listeners)},
+          {"routes", std::move(routes)},
+          {"upstreams", std::move(upstreams)},
+          {"feeds", nlohmann::json::array()}};
+}
+
+admin::StateOutcome Server::Process::set_backend_state(const std::string& upstream,
+                                                       const std::string& backend,
+                                                       admin::BackendState state) {
+  const auto serving = present_.get();
+  for (const auto& destination : serving->destinations) {
+    if (destination->upstream->name() != upstream) continue;
+    for (const auto& member : destination->upstream->backends()) {
+      if (member->address() != backend) continue;
+      member->set_admin_state(state_of(state));
+      journal_.info("backend " + upstream + "/" + backend + " is " + std::string(admin::text(state)) +
+                    " (operator)");
+      return admin::StateOutcome::done;
+    }
+    return admin::StateOutcome::no_such_backend;
+  }
+  return admin::StateOutcome::no_such_upstream;
+}
+
+void Server::Process::flipped(const probe::Flip& flip) {
+  const std::string name = "backend " + flip.backend->upstream() + "/" + flip.backend->address();
+  const std::string what = name + " is " + std::string(upstream::text(flip.after)) + ", was " +
+                           std::string(upstream::text(flip.before)) +
+                           (flip.why.empty() ? "" : ": " + flip.why);
+  if (flip.after == upstream::Health::unhealthy) {
+    journal_.warn(what);
+  } else {
+    journal_.info(what);
+  }
+}
+
+std::uint64_t Server::Process::connections() const {
+  std::uint64_t count = 0;
+  for (const auto& [name, listener] : planes_->lasting.listeners) {
+    count += listener->load.connections.load(std::memory_order_relaxed);
+  }
+  return count;
+}
+
+}  // namespace holdfast::server
