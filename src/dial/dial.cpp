@@ -19,7 +19,7 @@ Error backend_failure(Failure failure, std::string what) {
 // One socket address: TCP, then TLS.
 asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
     asio::io_context& io, std::shared_ptr<const Destination> destination, config::SocketAddress address,
-    std::string host, net::DescriptorBudget& budget, TimePoint deadline) {
+    std::string host, net::DescriptorBudget& budget, TimePoint deadline, net::GiveUp* give_up) {
   auto started = net::start_connect(address);
   if (!started) co_return started.error();
   net::Socket socket = std::move(started.value());
@@ -33,10 +33,11 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
   }
   auto leg = std::make_unique<AsyncLeg>(io, std::move(made), Side::backend);
   leg->expires_at(deadline);
+  leg->obey(give_up);
   auto connected = co_await leg->writable();
   if (!connected) {
     co_return backend_failure(connected.error().failure,
-                              "connect to " + net::to_text(address) + ": timed out");
+                              "connect to " + net::to_text(address) + ": " + connected.error().what);
   }
   if (const int error = net::connect_outcome(descriptor); error != 0) {
     co_return backend_failure(Failure::refused,
@@ -60,13 +61,13 @@ const config::BackendConfig* Destination::settings_of(const upstream::Backend& b
 asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
                                                            std::shared_ptr<const Destination> destination,
                                                            config::Address address,
-                                                           net::DescriptorBudget& budget,
-                                                           TimePoint deadline) {
+                                                           net::DescriptorBudget& budget, TimePoint deadline,
+                                                           net::GiveUp* give_up) {
   Result<std::unique_ptr<AsyncLeg>> outcome =
       backend_failure(Failure::refused, address.text + ": name not resolved");
   const TimePoint end = std::min(deadline, Clock::now() + destination->settings.connect_timeout);
   for (const config::SocketAddress& each : address.sockets) {
-    outcome = co_await connect_one(io, destination, each, address.host, budget, end);
+    outcome = co_await connect_one(io, destination, each, address.host, budget, end, give_up);
     if (outcome || outcome.error().retry == Retry::no || Clock::now() >= end) break;
   }
   co_return outcome;

@@ -87,15 +87,16 @@ Connection::Step Connection::read_request() {
   std::size_t end = std::string::npos;
   while (end == std::string::npos) {
     if (bytes.size() >= ws::max_head_bytes) {
-      co_await answer({431, "the request head is longer than 16 KiB", {}}, HandshakeResult::rejected);
+      ws::Rejection rejection{431, "the request head is longer than 16 KiB", {}};
+      co_await answer(std::move(rejection), HandshakeResult::rejected);
       co_return false;
     }
     const std::size_t searched = bytes.size();
     bytes.resize(searched + read_chunk_bytes);
     auto got = co_await client_->read_some(std::as_writable_bytes(std::span(bytes)).subspan(searched));
     if (!got && got.error().failure == Failure::timeout) {
-      co_await answer({408, "no complete request within handshake_timeout", {}},
-                      HandshakeResult::client_timeout);
+      ws::Rejection rejection{408, "no complete request within handshake_timeout", {}};
+      co_await answer(std::move(rejection), HandshakeResult::client_timeout);
       co_return false;
     }
     if (!got) {
@@ -125,12 +126,14 @@ Connection::Step Connection::choose_route() {
   request_ = std::move(request.value());
   if (over_limit_ || !around().budget->fits(1)) {
     const char* why = over_limit_ ? "this listener has max_sessions already" : "out of file descriptors";
-    co_await answer({503, why, std::string(retry_after)}, HandshakeResult::limit);
+    ws::Rejection rejection{503, why, std::string(retry_after)};
+    co_await answer(std::move(rejection), HandshakeResult::limit);
     co_return false;
   }
   route_ = serving_->match(*listener_, *request_);
   if (route_ == nullptr) {
-    co_await answer({404, "no route takes this host and path", {}}, HandshakeResult::no_route);
+    ws::Rejection rejection{404, "no route takes this host and path", {}};
+    co_await answer(std::move(rejection), HandshakeResult::no_route);
     co_return false;
   }
   co_return true;
@@ -141,12 +144,18 @@ Connection::Step Connection::find_backend() {
   const TimePoint deadline = Clock::now() + destination.settings.setup_timeout;
   std::vector<const upstream::Backend*> tried;
   std::optional<Error> last;
+  const auto watch = watch_client();
   while (tried.size() < most_backends && Clock::now() < deadline) {
     std::optional<upstream::Seat> seat = destination.upstream->pick(tried);
     if (!seat) break;
     tried.push_back(&seat->backend());
     Error error;
-    const Try outcome = co_await try_backend(*seat, deadline, error);
+    const Try outcome = co_await try_backend(*seat, deadline, watch->give_up, error);
+    if (watch->give_up.requested()) {
+      cells().handshake(HandshakeResult::client_gone);
+      record(0, "closed while its backend was dialled");
+      co_return false;
+    }
     if (outcome == Try::over) co_return false;
     if (outcome == Try::accepted) {
       destination.upstream->succeeded(*seat);
@@ -161,13 +170,25 @@ Connection::Step Connection::find_backend() {
   co_return false;
 }
 
+// A client that goes away meanwhile must not hold a backend's place until all timeouts have passed. Early
+// bytes of the client end the watch: its FIN can't be seen behind them.
+std::shared_ptr<Connection::Watch> Connection::watch_client() {
+  auto watch = std::make_shared<Watch>();
+  watch->client = client_.get();
+  client_->when_readable([weak = std::weak_ptr(watch)](const boost::system::error_code& error) {
+    const auto alive = weak.lock();
+    if (!error && alive != nullptr && alive->client->peer_is_gone()) alive->give_up.request();
+  });
+  return watch;
+}
+
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
-                                                         Error& last) {
+                                                         net::GiveUp& give_up, Error& last) {
   const dial::Destination& destination = *route_->destination;
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
   const TimePoint started = Clock::now();
   auto connected = co_await dial::connect(thread_.io(), route_->destination, settings->address,
-                                          *around().budget, deadline);
+                                          *around().budget, deadline, &give_up);
   if (!connected) {
     last = connected.error();
     co_return Try::failed;
@@ -201,6 +222,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
     co_return Try::failed;
   }
   agreement_ = std::move(agreed.value());
+  leg->obey(nullptr);
   backend_ = std::move(leg);
   answer_ = std::move(got);
   co_return Try::accepted;

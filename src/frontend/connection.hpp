@@ -29,7 +29,13 @@ class Connection {
   /// How a try of one backend came out.
   enum class Try : std::uint8_t { accepted, failed, over };
   [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, TimePoint deadline,
-                                                        Error& last);
+                                                        net::GiveUp& give_up, Error& last);
+  /// Notices that the client has gone while a backend is being dialled; works as long as it is held.
+  struct Watch {
+    net::AsyncLeg* client = nullptr;
+    net::GiveUp give_up;
+  };
+  [[nodiscard]] std::shared_ptr<Watch> watch_client();
   void note_failure(upstream::Backend& backend, const Error& error);
 
   /// Writes an answer of ours, lingers so that it is read, and records it.

@@ -1,5 +1,7 @@
 #include "holdfast/net/async_leg.hpp"
 
+#include <sys/socket.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
@@ -29,6 +31,7 @@ AsyncLeg::AsyncLeg(asio::io_context& io, std::unique_ptr<Leg> leg, Side side)
 }
 
 AsyncLeg::~AsyncLeg() {
+  obey(nullptr);
   alarm_->target = nullptr;
   alarm_->timer.cancel();
   if (leg_ != nullptr) waiter_.release();  // the leg closes it
@@ -53,6 +56,25 @@ bool AsyncLeg::expired() const noexcept {
 void AsyncLeg::cancel() {
   alarm_->cancelled = true;
   if (leg_ != nullptr) waiter_.cancel();
+}
+
+void GiveUp::request() {
+  requested_ = true;
+  if (leg_ != nullptr) leg_->cancel();
+}
+
+void AsyncLeg::obey(GiveUp* give_up) {
+  if (give_up_ != nullptr && give_up_->leg_ == this) give_up_->leg_ = nullptr;
+  give_up_ = give_up;
+  if (give_up == nullptr) return;
+  give_up->leg_ = this;
+  if (give_up->requested()) alarm_->cancelled = true;
+}
+
+bool AsyncLeg::peer_is_gone() const noexcept {
+  char next = 0;
+  const ssize_t got = recv(leg_->descriptor(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
 Error AsyncLeg::failure(Failure kind, std::string what) const {
@@ -127,6 +149,7 @@ asio::awaitable<void> AsyncLeg::linger() {
 }
 
 std::unique_ptr<Leg> AsyncLeg::release() {
+  obey(nullptr);
   alarm_->target = nullptr;
   alarm_->timer.cancel();
   waiter_.release();

@@ -82,14 +82,15 @@ void Server::Process::log_reload(const admin::ReloadOutcome& outcome) {
   for (const std::string& warning : outcome.warnings) journal_.warn(warning);
   if (outcome.result == admin::ReloadOutcome::Result::applied) {
     cells.reloads_ok.add();
-    journal_.info("reloaded, generation " + std::to_string(outcome.generation) + ": " +
-                  std::to_string(outcome.changes.size()) + " changes");
+    journal_.info("reloaded " + options_.config_file + ", generation " + std::to_string(outcome.generation) +
+                  ": " + std::to_string(outcome.changes.size()) + " changes");
     for (const std::string& change : outcome.changes) journal_.info("reload: " + change);
     return;
   }
   cells.reloads_failed.add();
-  journal_.error("reload refused, generation " + std::to_string(outcome.generation) +
-                 " stays: " + std::to_string(outcome.errors.size()) + " errors");
+  journal_.error("reload of " + options_.config_file + " refused, generation " +
+                 std::to_string(outcome.generation) + " stays: " + std::to_string(outcome.errors.size()) +
+                 " errors");
   for (const std::string& error : outcome.errors) journal_.error("reload: " + error);
 }
 

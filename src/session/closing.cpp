@@ -80,11 +80,11 @@ void Session::write_failed(Peer to) noexcept {
   Side& destination = side(to);
   destination.write_broken = true;
   destination.unsent.reset();
-  const bool source_waits = side(to).paused;
+  const bool nothing_to_read = destination.paused || destination.reading == Reading::ended;
   resume(other(to));
   if (phase_ == Phase::settled) {
     drop(to);
-  } else if (source_waits) {
+  } else if (nothing_to_read) {
     lost(to);
   } else {
     // What it sent before it died is still to be read; its end shows behind that.
@@ -153,15 +153,18 @@ void Session::settle_if_done() noexcept {
   const Side& b = side(backend);
   const bool client_done = c.close_received || c.reading == Reading::ended || c.leg == nullptr;
   const bool backend_done = b.close_received || b.reading == Reading::ended || b.leg == nullptr;
+  // A frame that never ends any more leaves no place for a Close.
+  const bool client_due = c.close_due != 0 && c.leg != nullptr && b.reading == Reading::frames;
+  const bool backend_due = b.close_due != 0 && b.leg != nullptr && c.reading == Reading::frames;
   bool done = false;
   if (is_relayed(reason_)) {
     done = client_done && backend_done;
   } else if (waits_for_the_client(reason_)) {
-    done = client_done;
+    done = client_done && !client_due;
   } else if (reason_ == Reason::client_vanished) {
     done = backend_done || c.leg == nullptr;
   } else {
-    done = c.close_due == 0 && b.close_due == 0;
+    done = !client_due && !backend_due;
   }
   if (done) settle();
 }
@@ -231,7 +234,12 @@ void Session::drop(Peer peer) noexcept {
   each.unsent.reset();
   each.carry.reset();
   each.reading = Reading::ended;
-  side(other(peer)).paused = false;
+  Side& source = side(other(peer));
+  if (source.paused) {
+    source.paused = false;
+    // What it has sent meanwhile is still to be judged: its Close may be there. The edge is spent.
+    if (source.leg != nullptr) shard_.loop().requeue(*this, other(peer));
+  }
   if (phase_ != Phase::settled || side(other(peer)).leg != nullptr) return;
   cancel();
   shard_.retire(self_);

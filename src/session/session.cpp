@@ -49,8 +49,8 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   Side& ready_side = side(peer);
   if (ready_side.leg == nullptr) return;  // an event of the same turn came before its end
   if (ready.ending) ready_side.ending = true;
-  if (ready.dead && ready_side.paused) {
-    // Its destination does not take what it sent, and it will never hear of it: nothing is left to wait for.
+  if (ready.dead && (ready_side.paused || ready_side.reading == Reading::ended)) {
+    // Its destination does not take what it sent, or it has sent all: nothing is left to be read before this.
     lost(peer);
     return;
   }
@@ -62,6 +62,7 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
 void Session::pump(Peer from) noexcept {
   Side& source = side(from);
   const std::span<std::byte> scratch = shard_.loop().scratch();
+  bool drained_before = false;
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (source.leg == nullptr || source.paused || source.reading == Reading::ended) return;
     if (source.reading == Reading::discard) {
@@ -74,8 +75,12 @@ void Session::pump(Peer from) noexcept {
       input_ended(from, got.state);
       return;
     }
-    // A drained leg whose end was announced has one more read to show it.
-    if (got.state == net::IoState::drained && (!source.ending || got.bytes == 0)) return;
+    // A drained leg whose end was announced has one more read to show it, also if it gave nothing (half a TLS
+    // record).
+    if (got.state == net::IoState::drained) {
+      if (!source.ending || drained_before) return;
+      drained_before = true;
+    }
   }
   shard_.loop().requeue(*this, from);
 }

@@ -19,6 +19,21 @@
 
 namespace holdfast::net {
 
+class AsyncLeg;
+
+/// Lets somebody else on the same thread give up an operation: wakes the leg that obeys it with
+/// Failure::cancelled, and every leg that comes to obey it later.
+class GiveUp {
+ public:
+  void request();
+  [[nodiscard]] bool requested() const noexcept { return requested_; }
+
+ private:
+  friend class AsyncLeg;
+  AsyncLeg* leg_ = nullptr;
+  bool requested_ = false;
+};
+
 class AsyncLeg {
  public:
   /// `side` names the peer in Errors.
@@ -41,6 +56,17 @@ class AsyncLeg {
   /// Wakes a waiting operation with Failure::cancelled. Same thread.
   void cancel();
 
+  /// From now on `give_up` cancels this leg; null ends that. It outlives the leg or is replaced before its
+  /// end.
+  void obey(GiveUp* give_up);
+  /// Calls `handler(error)` once when something (data or an end) is there to be read, or with an error.
+  template <class Handler>
+  void when_readable(Handler handler) {
+    waiter_.async_wait(boost::asio::posix::descriptor_base::wait_read, std::move(handler));
+  }
+  /// Whether the peer's FIN or reset is the next thing to read.
+  [[nodiscard]] bool peer_is_gone() const noexcept;
+
   /// Waits until a connect() in progress has ended.
   [[nodiscard]] boost::asio::awaitable<Result<void>> writable();
 
@@ -57,6 +83,7 @@ class AsyncLeg {
   std::unique_ptr<Leg> leg_;
   boost::asio::posix::stream_descriptor waiter_;
   std::shared_ptr<Alarm> alarm_;
+  GiveUp* give_up_ = nullptr;
   Side side_;
 };
 
