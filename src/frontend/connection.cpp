@@ -144,6 +144,7 @@ Connection::Step Connection::find_backend() {
   const TimePoint deadline = Clock::now() + destination.settings.setup_timeout;
   std::vector<const upstream::Backend*> tried;
   std::optional<Error> last;
+  client_->expires_at(deadline);  // the request is here: from now on setup_timeout counts
   const auto watch = watch_client();
   while (tried.size() < most_backends && Clock::now() < deadline) {
     std::optional<upstream::Seat> seat = destination.upstream->pick(tried);

@@ -49,20 +49,29 @@ void SetupThread::join() {
   listening_.clear();
 }
 
-void SetupThread::listen(std::string key, net::Socket socket, net::Sharing sharing) {
-  asio::post(io_, [this, key = std::move(key), socket = std::move(socket), sharing]() mutable {
+std::future<void> SetupThread::listen(std::string key, net::Socket socket, net::Sharing sharing) {
+  std::promise<void> done;
+  std::future<void> when_done = done.get_future();
+  asio::post(io_, [this, key = std::move(key), socket = std::move(socket), sharing,
+                   done = std::move(done)]() mutable {
     listening_.push_back(std::make_unique<Listening>(*this, std::move(key), std::move(socket), sharing));
+    done.set_value();
   });
+  return when_done;
 }
 
-void SetupThread::unlisten(std::string key) {
-  asio::post(io_, [this, key = std::move(key)] {
+std::future<void> SetupThread::unlisten(std::string key) {
+  std::promise<void> done;
+  std::future<void> when_done = done.get_future();
+  asio::post(io_, [this, key = std::move(key), done = std::move(done)]() mutable {
     std::erase_if(listening_, [&](const std::unique_ptr<Listening>& each) {
       if (each->key() != key) return false;
       each->drain();
       return true;
     });
+    done.set_value();
   });
+  return when_done;
 }
 
 void SetupThread::adopt(Accepted accepted) {

@@ -56,7 +56,7 @@ Result<std::vector<Listeners::Bound>> Listeners::bind_new(const config::Config& 
   return all;
 }
 
-void Listeners::commit(const config::Config& config, std::vector<Bound> bound) {
+void Listeners::close_removed(const config::Config& config) {
   const auto wanted = [&](const std::string& key) {
     return std::ranges::any_of(config.listeners,
                                [&](const auto& each) { return config::listener_key(each) == key; });
@@ -66,17 +66,24 @@ void Listeners::commit(const config::Config& config, std::vector<Bound> bound) {
     close(entry.first, entry.second);
     return true;
   });
+}
+
+void Listeners::open(std::vector<Bound> bound) {
+  std::vector<std::future<void>> opening;
   for (Bound& each : bound) {
     for (std::size_t n = 0; n < each.sockets.size(); ++n) {
-      threads_[n]->listen(each.key, std::move(each.sockets[n]), each.sharing);
+      opening.push_back(threads_[n]->listen(each.key, std::move(each.sockets[n]), each.sharing));
     }
     open_[each.key] = {each.address, each.unlink};
   }
+  for (const std::future<void>& each : opening) each.wait();
 }
 
 void Listeners::close(const std::string& key, const Open& open) {
   if (!open.unlink.empty()) unlink(open.unlink.c_str());
-  for (frontend::SetupThread* thread : threads_) thread->unlisten(key);
+  std::vector<std::future<void>> closing;
+  for (frontend::SetupThread* thread : threads_) closing.push_back(thread->unlisten(key));
+  for (const std::future<void>& each : closing) each.wait();
 }
 
 void Listeners::close_all() {

@@ -29,8 +29,10 @@ class Listeners {
 
   /// Binds those of `config` that are not open yet.
   [[nodiscard]] Result<std::vector<Bound>> bind_new(const config::Config& config) const;
-  /// Starts accepting on the new ones and stops on those that `config` no longer has.
-  void commit(const config::Config& config, std::vector<Bound> bound);
+  /// Stops accepting on those that `config` no longer has; what waited in their queues has been taken when it
+  /// returns. Blocks while the setup threads finish what they are at.
+  void close_removed(const config::Config& config);
+  void open(std::vector<Bound> bound);
   void close_all();
 
   /// "" when it isn't open.
@@ -43,7 +45,7 @@ class Listeners {
     std::string unlink;
   };
   [[nodiscard]] Result<Bound> bind_one(const config::Listener& listener) const;
-  void close(const std::string& key, const Open& open);
+  void close(const std::string& key, const Open& open);  ///< blocks, see close_removed
 
   std::vector<frontend::SetupThread*> threads_;
   std::map<std::string, Open> open_;

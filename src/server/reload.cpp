@@ -56,6 +56,8 @@ admin::ReloadOutcome Server::Process::reload() {
 
 void Server::Process::commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
                              std::vector<Listeners::Bound> bound) {
+  // Before the snapshot, in which those that still waited in the queue would not find their listener.
+  planes_->listeners->close_removed(config);
   end_sessions_of_gone_upstreams(config);
   apply_lasting(config, *serving);
   generation_ = serving->generation;
@@ -63,7 +65,7 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   present_.set(std::move(serving));
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
   // good.
-  if (phase_ != Phase::draining) planes_->listeners->commit(config, std::move(bound));
+  if (phase_ != Phase::draining) planes_->listeners->open(std::move(bound));
   config_ = std::move(config);
 }
 

@@ -80,7 +80,7 @@ void Session::write_failed(Peer to) noexcept {
   Side& destination = side(to);
   destination.write_broken = true;
   destination.unsent.reset();
-  const bool nothing_to_read = destination.paused || destination.reading == Reading::ended;
+  const bool nothing_to_read = destination.reading == Reading::ended || (destination.paused && to == client);
   resume(other(to));
   if (phase_ == Phase::settled) {
     drop(to);

@@ -86,9 +86,10 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   if (leg_side.in_flight) sooner(wait, std::min(timeout, look_again_ms));
   if (interval == 0) return;
   if (leg_side.ping_open) {
-    const bool heard = static_cast<std::int32_t>(leg_side.last_received - leg_side.ping_at) > 0;
+    // In the same millisecond means after it: nothing had come for an interval before.
+    const bool heard = static_cast<std::int32_t>(leg_side.last_received - leg_side.ping_at) >= 0;
     const std::uint32_t left = remaining(leg_side.ping_at, timeout, now);
-    if (!heard && left > 0) return sooner(wait, left);
+    if (!heard && left > 0) return sooner(wait, std::min(left, interval));
     leg_side.ping_open = false;
     if (!heard && !leg_side.paused) {
       if (leg_side.ping_answered) return lost(peer);
@@ -104,7 +105,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
       !leg_side.relayed_ping_open && leg_side.unsent == nullptr && !leg_side.paused && at_boundary(peer);
   if (!can_send) return sooner(wait, look_again_ms);
   send_ping(peer, now);
-  sooner(wait, timeout);
+  sooner(wait, std::min(timeout, interval));  // it may be answered, and the next one due, before its timeout
 }
 
 void Session::send_ping(Peer to, Tick now) noexcept {
@@ -115,6 +116,10 @@ void Session::send_ping(Peer to, Tick now) noexcept {
   Side& destination = side(to);
   destination.ping_open = true;
   destination.ping_at = now;
+  // Its acknowledgement is watched for from now on, also beyond `timeout`: a leg that never answered pings
+  // can only be given up by that.
+  destination.in_flight = true;
+  destination.in_flight_since = now;
   write(to, ws::encode_ping(bytes, mask_for(to)).view());
 }
 
@@ -137,7 +142,8 @@ bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcep
 // is gone. A peer with a closed window that answers probes acknowledges, so it is slow, not dead.
 bool Session::unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) noexcept {
   Side& leg_side = side(peer);
-  const bool suspicious = leg_side.unsent != nullptr || leg_side.ping_open || leg_side.relayed_ping_open;
+  const bool suspicious =
+      leg_side.in_flight || leg_side.unsent != nullptr || leg_side.ping_open || leg_side.relayed_ping_open;
   if (!suspicious || leg_side.leg == nullptr) {
     leg_side.in_flight = false;
     return false;

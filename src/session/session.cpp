@@ -49,8 +49,9 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   Side& ready_side = side(peer);
   if (ready_side.leg == nullptr) return;  // an event of the same turn came before its end
   if (ready.ending) ready_side.ending = true;
-  if (ready.dead && (ready_side.paused || ready_side.reading == Reading::ended)) {
-    // Its destination does not take what it sent, or it has sent all: nothing is left to be read before this.
+  // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
+  // be read before this. What a dead backend has sent still goes to the client, as fast as that one reads.
+  if (ready.dead && (ready_side.reading == Reading::ended || (ready_side.paused && peer == client))) {
     lost(peer);
     return;
   }

@@ -6,6 +6,7 @@
 // own.
 
 #include <boost/asio/io_context.hpp>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -55,11 +56,12 @@ class SetupThread {
   void join();
 
   /// Accepts on `socket` for the listener with that key until `unlisten`. With Sharing::exclusive the
-  /// connections are dealt out to all setup threads.
-  void listen(std::string key, net::Socket socket, net::Sharing sharing);
+  /// connections are dealt out to all setup threads. The future is ready once the thread accepts.
+  [[nodiscard]] std::future<void> listen(std::string key, net::Socket socket, net::Sharing sharing);
   /// Accepts what waits in the socket's queue, then closes it (closing it at once would reset those
-  /// connections).
-  void unlisten(std::string key);
+  /// connections). The future is ready when that is done: until then the snapshot must still have the
+  /// listener.
+  [[nodiscard]] std::future<void> unlisten(std::string key);
   void adopt(Accepted accepted);
 
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
