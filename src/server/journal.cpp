@@ -199,6 +199,8 @@ void Journal::run() {
       if (outputs_.access != nullptr) outputs_.access->flush();
     }
     if (last) return;
+    // The look above may have taken the ring of a stop that it did not know of yet.
+    if (stopping_.load(std::memory_order_acquire)) continue;
     pollfd wait{inbox_.wake_descriptor(), POLLIN, 0};
     poll(&wait, 1, -1);
   }

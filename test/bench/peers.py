@@ -1,0 +1,165 @@
+"""Starts the proxies of the bench, each configured as its own expert would: one worker, tunnels that
+never time out, no log, the same P-256 certificate."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def make_certificate(folder):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test", "-days", "2",
+                    "-keyout", folder / "key.pem", "-out", folder / "chain.pem"], check=True, capture_output=True)
+    (folder / "both.pem").write_text((folder / "chain.pem").read_text() + (folder / "key.pem").read_text())
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def haproxy_config(folder, backend, plain, tls):
+    return f"""
+global
+  nbthread 1
+  maxconn 9500
+  tune.bufsize 32768
+  ssl-default-bind-options ssl-min-ver TLSv1.2
+defaults
+  mode http
+  maxconn 9500
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 1h
+frontend in
+  bind 127.0.0.1:{plain}
+  bind 127.0.0.1:{tls} ssl crt {folder}/both.pem
+  default_backend echo
+backend echo
+  balance leastconn
+  server one 127.0.0.1:{backend}
+"""
+
+
+def nginx_config(folder, backend, plain, tls):
+    return f"""
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 19500; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/nginx-body; proxy_temp_path {folder}/nginx-proxy;
+  fastcgi_temp_path {folder}/nginx-fastcgi; uwsgi_temp_path {folder}/nginx-uwsgi;
+  scgi_temp_path {folder}/nginx-scgi;
+  server {{
+    listen 127.0.0.1:{plain} backlog=4096;
+    listen 127.0.0.1:{tls} ssl backlog=4096;
+    ssl_certificate {folder}/chain.pem;
+    ssl_certificate_key {folder}/key.pem;
+    location / {{
+      proxy_pass http://127.0.0.1:{backend};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_set_header Host $host;
+      proxy_buffer_size 16k;
+      proxy_buffers 8 16k;
+      proxy_read_timeout 1h;
+      proxy_send_timeout 1h;
+    }}
+  }}
+}}
+"""
+
+
+def holdfast_config(folder, backend, plain, tls):
+    return json.dumps({
+        "workers": 1,
+        "listeners": [
+            {"name": "plain", "bind": f"127.0.0.1:{plain}"},
+            {"name": "tls", "bind": f"127.0.0.1:{tls}",
+             "tls": {"certificates": [{"chain": f"{folder}/chain.pem", "key": f"{folder}/key.pem"}]}}],
+        "upstreams": [{"name": "echo", "backends": [{"address": f"127.0.0.1:{backend}"}]}],
+        "admin": {"bind": "127.0.0.1:0"},
+        "log": {"level": "warning", "access": ""}})
+
+
+CONFIGS = {"holdfast": holdfast_config, "haproxy": haproxy_config, "nginx": nginx_config}
+
+
+def command_of(kind, file, binary):
+    return {"holdfast": [binary, "run", "-c", file],
+            "haproxy": ["haproxy", "-db", "-f", file],
+            "nginx": ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", file]}[kind]
+
+
+def version(kind, binary):
+    command = {"holdfast": [binary, "--version"], "haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"]}[kind]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.search(r"\d+\.\d+(\.\d+)?", result.stdout + result.stderr)
+    return f"{kind} {found[0] if found else 'unknown'}"
+
+
+class Proxy:
+    """A started proxy, and what /proc says about all its processes."""
+
+    def __init__(self, process, plain_port, tls_port):
+        self.process = process
+        self.plain_port = plain_port
+        self.tls_port = tls_port
+
+    def pids(self):
+        found = [self.process.pid]
+        for pid in found:
+            for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        return found
+
+    def cpu_seconds(self):
+        ticks = 0
+        for pid in self.pids():
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])  # utime, stime
+        return ticks / TICKS
+
+    def pss_bytes(self):
+        kib = 0
+        for pid in self.pids():
+            rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kib += int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
+        return kib * 1024
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            for pid in reversed(self.pids()):
+                os.kill(pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def start(kind, folder, backend_port, binary, spawn):
+    """Starts a proxy with spawn(command) and returns once it accepts connections."""
+    plain, tls = free_port(), free_port()
+    file = folder / f"{kind}.conf"
+    file.write_text(CONFIGS[kind](folder, backend_port, plain, tls))
+    proxy = Proxy(spawn(command_of(kind, file, binary), stdout=subprocess.DEVNULL), plain, tls)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and proxy.process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", tls), 1).close()
+            return proxy
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    proxy.stop()
+    raise RuntimeError(f"{kind} did not start: {' '.join(map(str, command_of(kind, file, binary)))}")
