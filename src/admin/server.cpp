@@ -165,13 +165,7 @@ Result<void> Server::apply(const config::Admin& settings) {
     close();
   } else if (!same) {
     auto acceptor = open_acceptor(state_->io, *settings.bind);
-    if (!acceptor) {
-      // The old socket stays, and so does its address for the next comparison; the token is new.
-      const auto kept = state_->settings.bind;
-      state_->settings = settings;
-      state_->settings.bind = kept;
-      return acceptor.error();
-    }
+    if (!acceptor) return acceptor.error();  // everything stays: socket, token and all
     if (state_->acceptor) close_acceptor(*state_->acceptor);
     state_->acceptor = std::make_shared<Acceptor>(std::move(*acceptor));
     asio::co_spawn(state_->io, accept_all(state_, state_->acceptor), asio::detached);

@@ -11,6 +11,7 @@ using net::AsyncLeg;
 namespace {
 
 constexpr std::size_t read_chunk_bytes = 4096;
+constexpr int most_interim_heads = 8;
 
 Error backend_failure(Failure failure, std::string what) {
   return {failure, Side::backend, Retry::other_backend, std::move(what)};
@@ -69,6 +70,7 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
   for (const config::SocketAddress& each : address.sockets) {
     outcome = co_await connect_one(io, destination, each, address.host, budget, end, give_up);
     if (outcome || outcome.error().retry == Retry::no || Clock::now() >= end) break;
+    if (outcome.error().failure == Failure::cancelled) break;
   }
   co_return outcome;
 }
@@ -78,6 +80,7 @@ asio::awaitable<Result<Answer>> exchange(AsyncLeg& leg, std::string request) {
   if (!written) co_return backend_failure(written.error().failure, "request: " + written.error().what);
   std::string bytes;
   std::size_t searched = 0;
+  int interim = 0;
   for (;;) {
     const std::size_t end = ws::find_head_end(bytes, searched);
     if (end == std::string::npos) {
@@ -95,6 +98,9 @@ asio::awaitable<Result<Answer>> exchange(AsyncLeg& leg, std::string request) {
     if (!head) co_return backend_failure(Failure::garbage, head.error().what);
     bytes.erase(0, end);
     searched = 0;
+    if (head.value().is_interim() && ++interim > most_interim_heads) {
+      co_return backend_failure(Failure::garbage, "too many interim answers");
+    }
     if (!head.value().is_interim()) co_return Answer{std::move(head.value()), std::move(bytes)};
   }
 }

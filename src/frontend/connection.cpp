@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::size_t most_backends = 3;
 constexpr std::size_t read_chunk_bytes = 4096;
+// How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
+constexpr std::chrono::seconds patience_when_crowded{2};
+constexpr std::chrono::milliseconds client_look_period{200};
 // A client that comes back at once would find the same.
 constexpr std::string_view retry_after = "Retry-After: 2\r\n";
 
@@ -45,7 +48,7 @@ asio::awaitable<void> serve(SetupThread&, std::unique_ptr<Connection> connection
 
 Connection::Connection(SetupThread& thread, Accepted accepted)
     : thread_(thread),
-      serving_(thread.surroundings().present->get()),
+      serving_(std::move(accepted.serving)),
       listener_(serving_->find_listener(accepted.listener)),
       peer_(accepted.peer),
       accepted_at_(accepted.when),
@@ -65,13 +68,24 @@ Connection::Connection(SetupThread& thread, Accepted accepted)
 Connection::Step Connection::shake_tls() {
   if (client_ == nullptr) co_return false;
   if (listener_->tls == nullptr) co_return true;
+  // A place is for who has something to say: silent connections must not keep the others out.
+  auto spoke = co_await client_->readable();
+  if (!spoke) {
+    cells().tls_handshake(tls_result(spoke.error()));
+    record(0, "silent: no TLS handshake");
+    co_return false;
+  }
   Gate::Pass pass = co_await thread_.tls_gate().enter(thread_.io(), deadline_);
   if (!pass) {
     cells().tls_handshake(TlsResult::limit);
     record(0, "no turn for its TLS handshake within handshake_timeout");
     co_return false;
   }
+  if (thread_.tls_gate().crowded())
+    client_->expires_at(std::min(deadline_, Clock::now() + patience_when_crowded));
   auto shaken = co_await client_->handshake();
+  client_->expires_at(deadline_);
+  pass = Gate::Pass();
   if (shaken) {
     cells().tls_handshake(TlsResult::ok);
     co_return true;
@@ -152,12 +166,12 @@ Connection::Step Connection::find_backend() {
     tried.push_back(&seat->backend());
     Error error;
     const Try outcome = co_await try_backend(*seat, deadline, watch->give_up, error);
+    if (outcome == Try::over) co_return false;
     if (watch->give_up.requested()) {
       cells().handshake(HandshakeResult::client_gone);
       record(0, "closed while its backend was dialled");
       co_return false;
     }
-    if (outcome == Try::over) co_return false;
     if (outcome == Try::accepted) {
       destination.upstream->succeeded(*seat);
       seat_ = std::move(seat);
@@ -171,16 +185,28 @@ Connection::Step Connection::find_backend() {
   co_return false;
 }
 
-// A client that goes away meanwhile must not hold a backend's place until all timeouts have passed. Early
-// bytes of the client end the watch: its FIN can't be seen behind them.
+// A client that goes away meanwhile must not hold a backend's place until all timeouts have passed.
 std::shared_ptr<Connection::Watch> Connection::watch_client() {
-  auto watch = std::make_shared<Watch>();
-  watch->client = client_.get();
+  auto watch = std::make_shared<Watch>(thread_.io(), *client_);
   client_->when_readable([weak = std::weak_ptr(watch)](const boost::system::error_code& error) {
-    const auto alive = weak.lock();
-    if (!error && alive != nullptr && alive->client->peer_is_gone()) alive->give_up.request();
+    if (!error) look_at_client(weak);
   });
   return watch;
+}
+
+// Early bytes, or a close_notify in front of the FIN, keep the socket readable: from then on it is looked at
+// now and then.
+void Connection::look_at_client(const std::weak_ptr<Watch>& weak) {
+  const auto watch = weak.lock();
+  if (watch == nullptr) return;
+  if (watch->client.peer_is_gone()) {
+    watch->give_up.request();
+    return;
+  }
+  watch->again.expires_after(client_look_period);
+  watch->again.async_wait([weak](const boost::system::error_code& error) {
+    if (!error) look_at_client(weak);
+  });
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
@@ -210,7 +236,10 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
     if (status >= 500) {
       seat.backend().count_failure(upstream::FailureKind::handshake_status,
                                    "answered " + std::to_string(status));
+    } else {
+      destination.upstream->succeeded(seat);  // it is alive, it only says no
     }
+    leg->obey(nullptr);
     cells().handshake(HandshakeResult::backend_answer);
     record(status, "answer of backend " + seat.backend().address());
     auto relayed = co_await relay_answer(*client_, *leg, std::move(got));
@@ -219,7 +248,9 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
   }
   auto agreed = ws::check_answer(got.head, *request_, key);
   if (!agreed) {
-    last = {Failure::garbage, Side::backend, Retry::other_backend, agreed.error().what};
+    // Whether a 101 fits depends on what the client has offered: no client may get a backend ejected by that.
+    seat.backend().count_failure(upstream::FailureKind::garbage, agreed.error().what);
+    last = {Failure::garbage, Side::us, Retry::other_backend, agreed.error().what};
     co_return Try::failed;
   }
   agreement_ = std::move(agreed.value());
@@ -231,7 +262,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
 
 void Connection::note_failure(upstream::Backend& backend, const Error& error) {
   const auto kind = upstream::blame(error.failure);
-  if (!kind) return;
+  if (!kind || error.side != Side::backend) return;
   const auto change = route_->destination->upstream->failed(backend, *kind, error.what, Clock::now());
   if (change == upstream::Change::ejected) {
     around().log->warn("backend " + backend.upstream() + "/" + backend.address() + " ejected: " + error.what);
@@ -263,6 +294,7 @@ asio::awaitable<void> Connection::hand_over() {
       route_->open_sessions[serving_->index_of(*listener_)][shard.surroundings().pump_thread];
   handover->early_to_backend = std::move(behind_request_);
   handover->early_to_client = std::move(answer_->behind);
+  handover->generation = serving_->generation;
   handover->allowed_rsv = agreement_.allowed_rsv;
   const upstream::Backend& backend = handover->seat.backend();
   handover->story = std::make_unique<session::Story>(session::Story{

@@ -32,9 +32,12 @@ class Connection {
                                                         net::GiveUp& give_up, Error& last);
   /// Notices that the client has gone while a backend is being dialled; works as long as it is held.
   struct Watch {
-    net::AsyncLeg* client = nullptr;
+    Watch(boost::asio::io_context& io, net::AsyncLeg& watched) : client(watched), again(io) {}
+    net::AsyncLeg& client;
+    boost::asio::steady_timer again;
     net::GiveUp give_up;
   };
+  static void look_at_client(const std::weak_ptr<Watch>& watch);
   [[nodiscard]] std::shared_ptr<Watch> watch_client();
   void note_failure(upstream::Backend& backend, const Error& error);
 
@@ -50,7 +53,7 @@ class Connection {
 
   SetupThread& thread_;
   std::shared_ptr<const Serving> serving_;
-  const ListenerEntry* listener_;  ///< null: removed while this connection waited in the queue
+  const ListenerEntry* listener_;  ///< null: a snapshot without it, the connection is closed
   const RouteEntry* route_ = nullptr;
   config::SocketAddress peer_;
   TimePoint accepted_at_;

@@ -42,6 +42,9 @@ class Gate {
     Gate* gate_ = nullptr;
   };
 
+  /// Nobody else could enter now.
+  [[nodiscard]] bool crowded() const noexcept { return free_ == 0; }
+
   /// An empty Pass when `deadline` came first.
   [[nodiscard]] boost::asio::awaitable<Pass> enter(boost::asio::io_context& io, TimePoint deadline) {
     if (free_ > 0 && waiting_.empty()) {

@@ -16,7 +16,17 @@ namespace asio = boost::asio;
 namespace {
 // Others of the thread get their turn after so many; the kernel keeps the rest in the queue.
 constexpr int accepts_per_turn = 64;
-constexpr std::chrono::milliseconds pause_without_descriptors{100};
+// Out of descriptors or memory, or a socket that can't accept: the queue stays readable, and asking again at
+// once would spin.
+constexpr std::chrono::milliseconds pause_after_failure{100};
+constexpr int most_drained = 65'536;
+
+// accept(2): these are the fate of one connection that is gone already, not of the socket.
+bool concerns_one_connection(int error) {
+  return error == ECONNABORTED || error == EINTR || error == EPROTO || error == EPERM || error == ENETDOWN ||
+         error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
+         error == ENETUNREACH;
+}
 }  // namespace
 
 SetupThread::Listening::Listening(SetupThread& thread, std::string key, net::Socket socket,
@@ -46,8 +56,7 @@ asio::awaitable<void> SetupThread::Listening::accept_loop(Listening* self, std::
       const Outcome outcome = self->accept_one();
       if (outcome == Outcome::empty) break;
       if (outcome == Outcome::accepted) continue;
-      // The queue stays readable: asking again at once would spin.
-      pause.expires_after(pause_without_descriptors);
+      pause.expires_after(pause_after_failure);
       co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
       break;
     }
@@ -60,14 +69,13 @@ SetupThread::Listening::Outcome SetupThread::Listening::accept_one() {
   const int descriptor = accept4(socket_.get(), reinterpret_cast<sockaddr*>(&accepted.peer.storage),
                                  &accepted.peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (descriptor < 0) {
-    const bool shortage = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-    // The others (ECONNABORTED, EINTR, a peer's network error) concern one connection that is already gone.
-    if (shortage) return Outcome::short_of_descriptors;
-    return errno == EAGAIN || errno == EWOULDBLOCK ? Outcome::empty : Outcome::accepted;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Outcome::empty;
+    return concerns_one_connection(errno) ? Outcome::accepted : Outcome::failed;
   }
   accepted.socket = net::Socket(descriptor);
   accepted.socket.charge(*thread_.surroundings_.budget);
   accepted.listener = key_;
+  accepted.serving = thread_.surroundings_.present->get();
   accepted.when = Clock::now();
   if (sharing_ == net::Sharing::reuse_port) {
     thread_.begin(std::move(accepted));
@@ -80,7 +88,7 @@ SetupThread::Listening::Outcome SetupThread::Listening::accept_one() {
 }
 
 void SetupThread::Listening::drain() {
-  while (accept_one() == Outcome::accepted) {
+  for (int n = 0; n < most_drained && accept_one() == Outcome::accepted; ++n) {
   }
 }
 

@@ -19,7 +19,7 @@ class SetupThread::Listening {
   void drain();  ///< accepts until the queue is empty
 
  private:
-  enum class Outcome : std::uint8_t { accepted, empty, short_of_descriptors };
+  enum class Outcome : std::uint8_t { accepted, empty, failed };
   struct Life {  // shared with the coroutine, which may be resumed after this object's end
     bool over = false;
   };

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::chrono::seconds longest{30};
 constexpr std::size_t chunk_bytes = 16 * 1024;
+constexpr std::size_t longest_chunk_head = 4 * 1024;
 
 // Follows the body with Beast's parser only to know where it ends; the bytes themselves pass untouched.
 class BodyFollower {
@@ -39,7 +40,11 @@ class BodyFollower {
       used += taken;
       if (error == http::error::need_buffer) error = {};
       if (error == http::error::need_more && taken == 0) {
-        // A chunk head that came in pieces: the parser wants it whole.
+        // A chunk head that came in pieces: the parser wants it whole. One that never ends is no chunk head.
+        if (bytes.size() - used > longest_chunk_head) {
+          broken_ = true;
+          return used;
+        }
         pending_.assign(bytes.substr(used));
         return bytes.size();
       }

@@ -82,7 +82,13 @@ void SetupThread::begin(Accepted accepted) {
   // So near the limit that not even an answer is possible.
   if (surroundings_.budget->used() > surroundings_.hard_descriptors) return;
   net::set_no_delay(accepted.socket);
-  asio::co_spawn(io_, serve(*this, std::make_unique<Connection>(*this, std::move(accepted))), asio::detached);
+  try {
+    asio::co_spawn(io_, serve(*this, std::make_unique<Connection>(*this, std::move(accepted))),
+                   asio::detached);
+  } catch (const std::exception& problem) {
+    // Out of memory or epoll watches: this connection is lost, the listener is not.
+    surroundings_.log->warn(std::string("a connection was dropped: ") + problem.what());
+  }
 }
 
 // How late a due timer runs is how long a connection had to wait for the others of this thread.

@@ -1,8 +1,10 @@
 #include "holdfast/net/async_leg.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
@@ -72,26 +74,42 @@ void AsyncLeg::obey(GiveUp* give_up) {
 }
 
 bool AsyncLeg::peer_is_gone() const noexcept {
-  char next = 0;
-  const ssize_t got = recv(leg_->descriptor(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+  pollfd state{leg_->descriptor(), POLLRDHUP, 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 Error AsyncLeg::failure(Failure kind, std::string what) const {
   return {kind, side_, side_ == Side::backend ? Retry::other_backend : Retry::no, std::move(what)};
 }
 
+std::optional<Error> AsyncLeg::stopped() const {
+  if (alarm_->cancelled) return failure(Failure::cancelled, "cancelled");
+  if (alarm_->rang || Clock::now() >= alarm_->deadline) return failure(Failure::timeout, "timed out");
+  return std::nullopt;
+}
+
 asio::awaitable<Result<void>> AsyncLeg::wait(Direction direction) {
+  if (auto error = stopped()) co_return *error;
+  unbroken_ = 0;
+  const auto kind = direction == Direction::read ? asio::posix::descriptor_base::wait_read
+                                                 : asio::posix::descriptor_base::wait_write;
+  co_await waiter_.async_wait(kind, asio::as_tuple(asio::use_awaitable));
   if (alarm_->cancelled) co_return failure(Failure::cancelled, "cancelled");
-  // The alarm may have rung while nothing was waiting.
-  if (!alarm_->rang && Clock::now() < alarm_->deadline) {
-    const auto kind = direction == Direction::read ? asio::posix::descriptor_base::wait_read
-                                                   : asio::posix::descriptor_base::wait_write;
-    co_await waiter_.async_wait(kind, asio::as_tuple(asio::use_awaitable));
-    if (alarm_->cancelled) co_return failure(Failure::cancelled, "cancelled");
-    if (!alarm_->rang) co_return Result<void>{};
-  }
-  co_return failure(Failure::timeout, "timed out");
+  if (alarm_->rang) co_return failure(Failure::timeout, "timed out");
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> AsyncLeg::turn() {
+  constexpr std::uint32_t longest_unbroken = 16;
+  if (auto error = stopped()) co_return *error;
+  if (++unbroken_ < longest_unbroken) co_return Result<void>{};
+  unbroken_ = 0;
+  co_await asio::post(waiter_.get_executor(), asio::use_awaitable);
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> AsyncLeg::readable() {
+  return wait(Direction::read);
 }
 
 asio::awaitable<Result<void>> AsyncLeg::writable() {
@@ -113,6 +131,8 @@ asio::awaitable<Result<void>> AsyncLeg::handshake() {
 
 asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> into) {
   for (;;) {
+    Result<void> goes_on = co_await turn();
+    if (!goes_on) co_return goes_on.error();
     const IoResult got = leg_->read(into);
     if (got.bytes > 0) co_return got.bytes;
     if (got.state == IoState::end) co_return failure(Failure::eof, "connection closed");
@@ -125,6 +145,8 @@ asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> in
 asio::awaitable<Result<void>> AsyncLeg::write_all(std::string_view bytes) {
   auto rest = std::as_bytes(std::span(bytes.data(), bytes.size()));
   while (!rest.empty()) {
+    Result<void> goes_on = co_await turn();
+    if (!goes_on) co_return goes_on;
     const IoResult sent = leg_->write(rest);
     rest = rest.subspan(sent.bytes);
     if (sent.state == IoState::failed) co_return failure(Failure::eof, "connection reset");
@@ -140,6 +162,8 @@ asio::awaitable<void> AsyncLeg::linger() {
   expires_at(Clock::now() + longest);
   leg_->finish_writing();
   for (;;) {
+    Result<void> goes_on = co_await turn();
+    if (!goes_on) co_return;
     const IoState state = leg_->discard();
     if (state == IoState::end || state == IoState::failed) co_return;
     if (state == IoState::more) continue;

@@ -49,10 +49,14 @@ void Loop::remove(Leg& leg) noexcept {
 }
 
 void Loop::requeue(Handler& handler, unsigned which) {
+  const auto bit = static_cast<std::uint8_t>(1U << which);
+  if ((handler.queued_ & bit) != 0) return;
+  handler.queued_ = static_cast<std::uint8_t>(handler.queued_ | bit);
   requeued_.push_back({&handler, which});
 }
 
 void Loop::forget(Handler& handler) noexcept {
+  if (handler.queued_ == 0) return;
   std::erase_if(requeued_, [&](const Again& again) { return again.handler == &handler; });
 }
 
@@ -72,7 +76,10 @@ void Loop::dispatch_inbox() {
 
 void Loop::dispatch_requeued() {
   running_.swap(requeued_);
-  for (const Again& again : running_) again.handler->on_ready(again.which, {true, false, false, false});
+  for (const Again& again : running_) {
+    again.handler->queued_ = static_cast<std::uint8_t>(again.handler->queued_ & ~(1U << again.which));
+    again.handler->on_ready(again.which, {true, false, false, false});
+  }
   running_.clear();
 }
 
@@ -93,9 +100,11 @@ void Loop::turn() {
     auto* handler = reinterpret_cast<Handler*>(event.data.u64 & ~which_bit);
     const std::uint32_t bits = event.events;
     const bool ending = (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    handler->on_ready(static_cast<unsigned>(event.data.u64 & which_bit),
-                      {(bits & EPOLLIN) != 0 || ending, (bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0,
-                       ending, (bits & EPOLLERR) != 0});
+    const auto which = static_cast<unsigned>(event.data.u64 & which_bit);
+    // A leg that waits in the requeue list is read from there, once a turn.
+    const bool readable = ((bits & EPOLLIN) != 0 || ending) && (handler->queued_ & (1U << which)) == 0;
+    handler->on_ready(
+        which, {readable, (bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0, ending, (bits & EPOLLERR) != 0});
   }
   dispatch_requeued();
   timers_.advance(now_);

@@ -31,7 +31,7 @@ void remove_stale_unix_socket(const config::SocketAddress& address) {
   const auto* local = reinterpret_cast<const sockaddr_un*>(address.get());
   struct stat status {};
   if (local->sun_path[0] == '\0' || stat(local->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return;
-  const Socket probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Socket probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // Only a socket that nobody listens on is stale.
   if (connect(probe.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED)
     unlink(local->sun_path);

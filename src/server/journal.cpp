@@ -123,15 +123,13 @@ struct Journal::Line final : InboxItem {
   std::string sentence;
 };
 
-struct Journal::Apply final : InboxItem {
-  explicit Apply(Outputs to) : outputs(std::move(to)) {}
-  Outputs outputs;
-};
-
 Journal::Journal() {
   outputs_.log = make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>());
   set_patterns(*outputs_.log, config::LogFormat::text);
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] {
+    run();
+    ended_.set_value();
+  });
 }
 
 Journal::~Journal() {
@@ -140,7 +138,13 @@ Journal::~Journal() {
   thread_.join();
 }
 
-Result<void> Journal::apply(const config::Log& settings) {
+bool Journal::finish(std::chrono::milliseconds longest) {
+  stopping_.store(true, std::memory_order_release);
+  inbox_.ring();
+  return ended_.get_future().wait_for(longest) == std::future_status::ready;
+}
+
+Result<Journal::Outputs> Journal::prepare(const config::Log& settings) {
   Outputs next;
   next.level = settings.level;
   next.format = settings.format;
@@ -157,8 +161,7 @@ Result<void> Journal::apply(const config::Log& settings) {
     }
     set_patterns(*next.access, settings.format);
   }
-  inbox_.push(new Apply(std::move(next)));
-  return {};
+  return next;
 }
 
 void Journal::line(config::LogLevel level, std::string sentence) noexcept {

@@ -6,6 +6,8 @@
 // Threads: `line`, `record`, `warn` any; `apply` and `stop` the control thread.
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -31,9 +33,20 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Opens the access file (again: after a rotation) and takes level and format. An Error leaves the old ones
-  /// in use.
-  [[nodiscard]] Result<void> apply(const config::Log& settings);
+  /// Where to write, opened but not yet in use.
+  struct Outputs {
+    config::LogLevel level = config::LogLevel::info;
+    config::LogFormat format = config::LogFormat::text;
+    std::shared_ptr<spdlog::logger> log;
+    std::shared_ptr<spdlog::logger> access;  ///< null = off
+  };
+  /// Opens the access file (again: after a rotation) for these settings.
+  [[nodiscard]] static Result<Outputs> prepare(const config::Log& settings);
+  void adopt(Outputs outputs) { inbox_.push(new Apply(std::move(outputs))); }
+
+  /// Writes what is pending and ends the thread; false if it is still at it after `longest` (nobody reads our
+  /// stderr).
+  [[nodiscard]] bool finish(std::chrono::milliseconds longest);
 
   void line(config::LogLevel level, std::string sentence) noexcept;
   void info(std::string sentence) noexcept { line(config::LogLevel::info, std::move(sentence)); }
@@ -42,14 +55,11 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   void record(std::unique_ptr<session::AccessRecord> record) noexcept override;
 
  private:
-  struct Outputs {
-    config::LogLevel level = config::LogLevel::info;
-    config::LogFormat format = config::LogFormat::text;
-    std::shared_ptr<spdlog::logger> log;
-    std::shared_ptr<spdlog::logger> access;  ///< null = off
-  };
   struct Line;
-  struct Apply;
+  struct Apply final : InboxItem {
+    explicit Apply(Outputs to) : outputs(std::move(to)) {}
+    Outputs outputs;
+  };
   void hand_in(InboxItem* item) noexcept;
   void run();
   void write(InboxItem& item);
@@ -61,6 +71,7 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<bool> stopping_{false};
   Outputs outputs_;  ///< the log thread's
+  std::promise<void> ended_;
   std::thread thread_;
 };
 

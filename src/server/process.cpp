@@ -61,10 +61,12 @@ int Server::Process::start() {
     return exit_usage;
   }
   for (const config::Problem& warning : loaded.warnings) journal_.warn(warning.place + ": " + warning.what);
-  if (auto applied = journal_.apply(loaded.config->log); !applied) {
-    journal_.error(applied.error().what);
+  auto outputs = journal_.prepare(loaded.config->log);
+  if (!outputs) {
+    journal_.error(outputs.error().what);
     return exit_failure;
   }
+  journal_.adopt(std::move(outputs.value()));
   if (!start_planes(*loaded.config)) return exit_failure;
   admin_ = std::make_unique<admin::Server>(io_, *this);
   if (auto opened = admin_->apply(loaded.config->admin); !opened) {
@@ -164,6 +166,8 @@ int Server::Process::run() {
   admin_->close();
   stop_planes();
   journal_.info("stopped");
+  // Somebody who does not read our stderr must not keep the process alive.
+  if (!journal_.finish(std::chrono::seconds(2))) _exit(exit_status_);
   return exit_status_;
 }
 
@@ -225,7 +229,7 @@ void Server::Process::end_sessions() {
   // The last ones need time for their answers, too.
   const auto spread = config_.shutdown_timeout * 4 / 5;
   for (const auto& shard : planes_->shards) {
-    shard->send(std::make_unique<session::EndSessions>(Reason::drain, spread, std::string()));
+    shard->send(std::make_unique<session::EndSessions>(Reason::drain, spread));
   }
 }
 

@@ -18,63 +18,60 @@ std::string sentence(const config::Problem& problem) {
 }  // namespace
 
 admin::ReloadOutcome Server::Process::reload() {
-  notify_service_manager("RELOADING=1");
+  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
+  notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.count()));
   admin::ReloadOutcome outcome;
   outcome.generation = generation_;
   const config::LoadResult loaded = load();
   for (const config::Problem& warning : loaded.warnings) outcome.warnings.push_back(sentence(warning));
   for (const config::Problem& problem : loaded.problems) outcome.errors.push_back(sentence(problem));
-  if (loaded.config) {
-    Blueprint blueprint =
-        draw_blueprint(*loaded.config, generation_ + 1, planes_->lasting, planes_->registry);
-    for (const config::Problem& problem : blueprint.problems) outcome.errors.push_back(sentence(problem));
-    if (outcome.errors.empty()) {
-      auto bound = planes_->listeners->bind_new(*loaded.config);
-      if (!bound) outcome.errors.push_back(bound.error().what);
-      if (outcome.errors.empty()) {
-        if (auto logged = journal_.apply(loaded.config->log); !logged)
-          outcome.errors.push_back(logged.error().what);
-      }
-      if (outcome.errors.empty()) {
-        if (auto opened = admin_->apply(loaded.config->admin); !opened)
-          outcome.errors.push_back(opened.error().what);
-      }
-      if (outcome.errors.empty()) {
-        for (config::Change& change : config::diff(config_, *loaded.config)) {
-          outcome.changes.push_back(std::move(change.sentence));
-        }
-        commit(*loaded.config, std::move(blueprint.serving), std::move(bound.value()));
-        outcome.result = admin::ReloadOutcome::Result::applied;
-        outcome.generation = generation_;
-      }
-    }
-  }
+  if (phase_ == Phase::draining) outcome.errors.emplace_back("draining: the listeners are closed");
+  if (outcome.errors.empty()) apply(*loaded.config, outcome);
   log_reload(outcome);
   notify_service_manager("READY=1");
   return outcome;
+}
+
+// Everything that can fail comes first; the admin port is the last of it, and keeps what it has when it
+// fails.
+void Server::Process::apply(const config::Config& config, admin::ReloadOutcome& outcome) {
+  Blueprint blueprint = draw_blueprint(config, generation_ + 1, planes_->lasting, planes_->registry);
+  for (const config::Problem& problem : blueprint.problems) outcome.errors.push_back(sentence(problem));
+  if (!outcome.errors.empty()) return;
+  auto bound = planes_->listeners->bind_new(config);
+  if (!bound) return outcome.errors.push_back(bound.error().what);
+  auto outputs = journal_.prepare(config.log);
+  if (!outputs) return outcome.errors.push_back(outputs.error().what);
+  if (auto opened = admin_->apply(config.admin); !opened)
+    return outcome.errors.push_back(opened.error().what);
+  for (config::Change& change : config::diff(config_, config))
+    outcome.changes.push_back(std::move(change.sentence));
+  journal_.adopt(std::move(outputs.value()));
+  commit(config, std::move(blueprint.serving), std::move(bound.value()));
+  outcome.result = admin::ReloadOutcome::Result::applied;
+  outcome.generation = generation_;
 }
 
 void Server::Process::commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
                              std::vector<Listeners::Bound> bound) {
   // Before the snapshot, in which those that still waited in the queue would not find their listener.
   planes_->listeners->close_removed(config);
-  end_sessions_of_gone_upstreams(config);
+  end_sessions_of_gone_upstreams(config, serving->generation);
   apply_lasting(config, *serving);
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
   present_.set(std::move(serving));
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
   // good.
-  if (phase_ != Phase::draining) planes_->listeners->open(std::move(bound));
+  planes_->listeners->open(std::move(bound));
   config_ = std::move(config);
 }
 
-void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) {
+void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation) {
   for (const config::Upstream& old : config_.upstreams) {
     if (now.find_upstream(old.name) != nullptr) continue;
     for (const auto& shard : planes_->shards) {
-      shard->send(
-          std::make_unique<session::EndSessions>(Reason::upstream_gone, now.shutdown_timeout, old.name));
+      shard->send(std::make_unique<session::UpstreamGone>(old.name, generation, now.shutdown_timeout));
     }
   }
 }

@@ -55,6 +55,11 @@ Result<net::Socket> passed_socket(const std::string& name) {
     if (names.substr(0, colon) == name) {
       net::Socket copy(fcntl(first_passed_descriptor + n, F_DUPFD_CLOEXEC, first_passed_descriptor + count));
       if (!copy) return fail(std::strerror(errno));
+      int listening = 0;
+      socklen_t length = sizeof listening;
+      if (getsockopt(copy.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0) {
+        return fail("is not a listening socket");
+      }
       fcntl(copy.get(), F_SETFL, fcntl(copy.get(), F_GETFL) | O_NONBLOCK);
       return copy;
     }

@@ -89,6 +89,7 @@ void Session::write_failed(Peer to) noexcept {
   } else {
     // What it sent before it died is still to be read; its end shows behind that.
     destination.ending = true;
+    if (destination.paused) end_soon();
     shard_.loop().requeue(*this, to);
   }
 }
@@ -110,8 +111,12 @@ void Session::violated(Peer from, ws::Violation violation) noexcept {
 }
 
 void Session::end(Reason reason) noexcept {
-  if (phase_ != Phase::open) return;
   const Ending codes = ending(reason);
+  if (phase_ == Phase::closing && is_running()) {
+    answer_[client] = codes.to_client;  // half-closed: it can't answer, but it can still read why
+    settle();
+  }
+  if (phase_ != Phase::open) return;
   begin_closing(reason, ClosedBy::proxy, codes.to_client);
   answer_ = {codes.to_client, codes.to_backend};
   offer_close(client, codes.to_client);
@@ -123,11 +128,11 @@ void Session::end(Reason reason) noexcept {
 }
 
 void Session::end_at(Reason reason, Tick when) noexcept {
-  if (phase_ != Phase::open) return;
+  if (!is_running()) return;
   if (planned_ != Reason::none && static_cast<std::int32_t>(end_at_ - when) <= 0) return;
   planned_ = reason;
   end_at_ = when;
-  look(shard_.loop().now());
+  on_timer(shard_.loop().now());
 }
 
 // To be written at the end of the frame that is passing; a code of 0 is nothing to write.

@@ -42,33 +42,47 @@ void Session::on_timer(Tick now) {
     return;
   }
   if (phase_ == Phase::closing) {
-    // A half-closed client goes on receiving while something comes for it.
+    // A half-closed client goes on receiving while something comes for it, within the session's limits.
+    std::uint32_t wait = longest_look_ms;
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
-    const bool still_delivers = reason_ == Reason::client_vanished && side(client).leg != nullptr;
-    if (still_delivers && remaining(side(backend).last_received, timeout, now) > 0) {
-      closing_deadline_ = side(backend).last_received + timeout;
-      arm_closing_timer();
-      return;
-    }
-    settle();
+    const std::uint32_t left = remaining(side(backend).last_received, timeout, now);
+    if (!is_running() || side(client).leg == nullptr || left == 0) return settle();
+    if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
+    shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(std::min(wait, left), 1));
     return;
   }
   look(now);
 }
 
-void Session::look(Tick now) noexcept {
-  std::uint32_t wait = longest_look_ms;
+Reason Session::overdue(Tick now, std::uint32_t& wait) const noexcept {
   if (planned_ != Reason::none) {
-    if (static_cast<std::int32_t>(end_at_ - now) <= 0) return end(planned_);
+    if (static_cast<std::int32_t>(end_at_ - now) <= 0) return planned_;
     sooner(wait, elapsed_ms(now, end_at_));
   }
   if (const std::uint32_t most = route_.max_age_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining(started_, most, now) == 0) return end(Reason::max_age);
+    if (remaining(started_, most, now) == 0) return Reason::max_age;
     sooner(wait, remaining(started_, most, now));
   }
   if (const std::uint32_t most = route_.idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining(last_data_, most, now) == 0) return end(Reason::idle);
+    if (remaining(last_data_, most, now) == 0) return Reason::idle;
     sooner(wait, remaining(last_data_, most, now));
+  }
+  return Reason::none;
+}
+
+void Session::end_soon() noexcept {
+  if (phase_ == Phase::open) look(shard_.loop().now());
+}
+
+void Session::look(Tick now) noexcept {
+  std::uint32_t wait = longest_look_ms;
+  if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
+  // What a dead backend has sent goes to its client as long as that one takes some of it now and then.
+  if (side(backend).ending && side(backend).paused) {
+    const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+    const std::uint32_t left = remaining(side(client).last_taken, timeout, now);
+    if (left == 0) return lost(backend);
+    sooner(wait, left);
   }
   for (const Peer peer : {client, backend}) {
     look_at_leg(peer, now, wait);
@@ -101,6 +115,8 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
   if (const std::uint32_t left = remaining(leg_side.last_received, due, now); left > 0)
     return sooner(wait, left);
+  // A forwarded ping that was never answered is given up after a timeout, or it would end our own for good.
+  if (remaining(leg_side.last_received, due + timeout, now) == 0) leg_side.relayed_ping_open = false;
   const bool can_send =
       !leg_side.relayed_ping_open && leg_side.unsent == nullptr && !leg_side.paused && at_boundary(peer);
   if (!can_send) return sooner(wait, look_again_ms);
@@ -115,6 +131,7 @@ void Session::send_ping(Peer to, Tick now) noexcept {
   std::memcpy(bytes.data() + sizeof payload.marker, &payload.sent, sizeof payload.sent);
   Side& destination = side(to);
   destination.ping_open = true;
+  if (destination.pings_unanswered < UINT8_MAX) ++destination.pings_unanswered;
   destination.ping_at = now;
   // Its acknowledgement is watched for from now on, also beyond `timeout`: a leg that never answered pings
   // can only be given up by that.
@@ -128,12 +145,16 @@ bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcep
   PingPayload got{};
   std::memcpy(&got.marker, payload.bytes.data(), sizeof got.marker);
   std::memcpy(&got.sent, payload.bytes.data() + sizeof got.marker, sizeof got.sent);
-  if (got.marker != shard_.surroundings().ping_marker) return false;
+  // The marker is no secret (every peer has seen it): a pong is ours only while one of our pings is
+  // unanswered.
   Side& source = side(from);
-  if (source.ping_open && got.sent == source.ping_at) {
+  if (got.marker != shard_.surroundings().ping_marker || source.pings_unanswered == 0) return false;
+  --source.pings_unanswered;
+  source.ping_answered = true;
+  if (got.sent == source.ping_at) {
     shard_.surroundings().cells.ping_rtt.observe(Milliseconds(elapsed_ms(got.sent, shard_.loop().now())));
     source.ping_open = false;
-    source.ping_answered = true;
+    source.pings_unanswered = 0;  // a peer may answer the latest one only (RFC 6455 section 5.5.3)
   }
   return true;
 }

@@ -48,7 +48,10 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   const auto peer = static_cast<Peer>(which);
   Side& ready_side = side(peer);
   if (ready_side.leg == nullptr) return;  // an event of the same turn came before its end
-  if (ready.ending) ready_side.ending = true;
+  if (ready.ending && !ready_side.ending) {
+    ready_side.ending = true;
+    if (ready_side.paused) end_soon();
+  }
   // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
   // be read before this. What a dead backend has sent still goes to the client, as fast as that one reads.
   if (ready.dead && (ready_side.reading == Reading::ended || (ready_side.paused && peer == client))) {
@@ -197,7 +200,9 @@ void Session::write(Peer to, std::span<const std::byte> bytes) noexcept {
   if (sent.bytes == bytes.size()) return;
   destination.unsent = shard_.loop().buffers().get(BufferPool::large_bytes);
   destination.unsent->append(bytes.subspan(sent.bytes));
+  destination.last_taken = shard_.loop().now();
   side(other(to)).paused = true;
+  if (side(other(to)).ending) end_soon();
 }
 
 void Session::flush(Peer to) noexcept {
@@ -205,6 +210,7 @@ void Session::flush(Peer to) noexcept {
   if (destination.unsent != nullptr) {
     const net::IoResult sent = destination.leg->write(destination.unsent->bytes());
     destination.unsent->consume(sent.bytes);
+    if (sent.bytes > 0) destination.last_taken = shard_.loop().now();
     if (sent.state == net::IoState::failed) {
       write_failed(to);
       return;

@@ -42,7 +42,10 @@ class Session final : public net::Handler, private Timer {
   /// Both connections are closed at once, without a word.
   void cut(Reason reason) noexcept;
 
-  [[nodiscard]] bool is_open() const noexcept { return phase_ == Phase::open; }
+  /// Open, or half-closed by the client and still receiving.
+  [[nodiscard]] bool is_running() const noexcept {
+    return phase_ == Phase::open || (phase_ == Phase::closing && reason_ == Reason::client_vanished);
+  }
   [[nodiscard]] const std::string& upstream() const noexcept { return seat_->backend().upstream(); }
 
  private:
@@ -69,9 +72,11 @@ class Session final : public net::Handler, private Timer {
     BufferPtr unsent;               ///< what it has not taken yet; its source is paused meanwhile
     Traffic traffic;                ///< of the frames that came from it
     Tick last_received = 0;
-    Tick ping_at = 0;             ///< when ours was written
-    Tick in_flight_since = 0;     ///< no acknowledgement seen from here on, see keepalive.cpp
-    std::uint16_t close_due = 0;  ///< Close to write to it at the next frame boundary
+    Tick ping_at = 0;                   ///< when ours was written
+    Tick last_taken = 0;                ///< when it last took some of its unsent bytes
+    Tick in_flight_since = 0;           ///< no acknowledgement seen from here on, see keepalive.cpp
+    std::uint16_t close_due = 0;        ///< Close to write to it at the next frame boundary
+    std::uint8_t pings_unanswered = 0;  ///< of ours
     Reading reading = Reading::frames;
     bool paused = false;  ///< not read, because its destination is blocked
     bool ending = false;  ///< its FIN or error is waiting behind what it sent
@@ -122,7 +127,11 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcept;
   [[nodiscard]] bool unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) noexcept;
   void lost(Peer peer) noexcept;
+  /// A source has ended while its destination is blocked: looked after from now on.
+  void end_soon() noexcept;
   void arm_closing_timer() noexcept;
+  /// Why it should be over by now, or Reason::none; `wait_ms` is lowered to when to ask again.
+  [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) const noexcept;
 
   [[nodiscard]] Side& side(Peer peer) noexcept { return sides_[peer]; }
   [[nodiscard]] const Side& side(Peer peer) const noexcept { return sides_[peer]; }

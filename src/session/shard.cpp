@@ -10,7 +10,12 @@ Shard::Shard(Surroundings surroundings)
     : surroundings_(surroundings),
       loop_(static_cast<net::Host&>(*this)),
       sessions_(std::make_unique<Slab<Session>>()),
-      random_(std::random_device{}()) {}
+      random_([] {
+        // Masks need an unpredictable start (RFC 6455 section 5.3): 256 bits of it.
+        std::random_device device;
+        std::seed_seq seed{device(), device(), device(), device(), device(), device(), device(), device()};
+        return std::mt19937_64(seed);
+      }()) {}
 
 Shard::~Shard() {
   cut_all();
@@ -21,35 +26,37 @@ void Handover::deliver_to(Shard& shard) noexcept {
   shard.attach(*this);
 }
 
-void EndSessions::deliver_to(Shard& shard) noexcept {
-  if (upstream.empty()) {
-    shard.end_all(reason, spread);
-  } else {
-    shard.end_upstream(upstream, reason, spread);
-  }
-}
-
 void Shard::deliver(std::unique_ptr<InboxItem> item) noexcept {
   // Only ShardItems are sent here, see `send`.
   static_cast<ShardItem&>(*item).deliver_to(*this);
 }
 
 void Shard::attach(Handover& handover) noexcept {
+  const std::uint64_t generation = handover.generation;
   auto [session, handle] = sessions_->create(*this, handover);
+  const auto gone = gone_upstreams_.find(session->upstream());
+  const bool too_late = gone != gone_upstreams_.end() && generation < gone->second;
   session->start(handle, handover);
+  if (too_late) session->end(Reason::upstream_gone);
   if (closing_for_ != Reason::none) session->end(closing_for_);
 }
 
 void Shard::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
   closing_for_ = reason;
-  end_upstream({}, reason, spread);
+  end_spread({}, reason, spread);
 }
 
-void Shard::end_upstream(const std::string& upstream, Reason reason,
+void Shard::end_upstream(const std::string& upstream, std::uint64_t generation,
                          std::chrono::milliseconds spread) noexcept {
+  gone_upstreams_[upstream] = generation;
+  end_spread(upstream, Reason::upstream_gone, spread);
+}
+
+void Shard::end_spread(const std::string& upstream, Reason reason,
+                       std::chrono::milliseconds spread) noexcept {
   std::vector<Session*> leaving;
   sessions_->for_each([&](Session& session, Handle) {
-    if (session.is_open() && (upstream.empty() || session.upstream() == upstream))
+    if (session.is_running() && (upstream.empty() || session.upstream() == upstream))
       leaving.push_back(&session);
   });
   const Tick now = loop_.now();

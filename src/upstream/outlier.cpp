@@ -5,6 +5,11 @@
 
 namespace holdfast::upstream {
 
+namespace {
+// Five failures in a week are no pattern; but a readmitted backend must still be known after its time out.
+constexpr std::chrono::minutes shortest_memory{1};
+}  // namespace
+
 Outlier::Outlier(OutlierRules rules, std::vector<std::shared_ptr<Backend>> members)
     : rules_(rules), members_(std::move(members)) {}
 
@@ -23,6 +28,8 @@ Change Outlier::failed(Backend& backend, FailureKind kind, TimePoint now) const 
   if (rules_.consecutive_failures == 0 || kind == FailureKind::handshake_status) return Change::none;
   Backend::Offences& offences = backend.offences_;
   const std::lock_guard lock(offences.mutex);
+  if (now - offences.latest > shortest_memory + 2 * rules_.eject_for) offences.in_a_row = 0;
+  offences.latest = now;
   if (offences.in_a_row < UINT32_MAX) ++offences.in_a_row;
   if (backend.ejected() || offences.in_a_row < rules_.consecutive_failures || !may_eject_one_more()) {
     return Change::none;

@@ -26,7 +26,8 @@ class Gate;
 struct Accepted {
   net::Socket socket;
   config::SocketAddress peer;
-  std::string listener;  ///< its key
+  std::string listener;                    ///< its key
+  std::shared_ptr<const Serving> serving;  ///< the snapshot of that moment: it has the listener
   TimePoint when;
 };
 

@@ -9,6 +9,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -64,9 +65,11 @@ class AsyncLeg {
   void when_readable(Handler handler) {
     waiter_.async_wait(boost::asio::posix::descriptor_base::wait_read, std::move(handler));
   }
-  /// Whether the peer's FIN or reset is the next thing to read.
+  /// Whether the peer's FIN or reset has arrived, also behind unread bytes.
   [[nodiscard]] bool peer_is_gone() const noexcept;
 
+  /// Waits until there is something to read.
+  [[nodiscard]] boost::asio::awaitable<Result<void>> readable();
   /// Waits until a connect() in progress has ended.
   [[nodiscard]] boost::asio::awaitable<Result<void>> writable();
 
@@ -78,12 +81,17 @@ class AsyncLeg {
   struct Alarm;
   enum class Direction : std::uint8_t { read, write };
   boost::asio::awaitable<Result<void>> wait(Direction direction);
+  /// Before each read or write: bytes that never stop coming must outrun neither the deadline nor the other
+  /// connections of this thread.
+  boost::asio::awaitable<Result<void>> turn();
+  [[nodiscard]] std::optional<Error> stopped() const;
   [[nodiscard]] Error failure(Failure kind, std::string what) const;
 
   std::unique_ptr<Leg> leg_;
   boost::asio::posix::stream_descriptor waiter_;
   std::shared_ptr<Alarm> alarm_;
   GiveUp* give_up_ = nullptr;
+  std::uint32_t unbroken_ = 0;  ///< operations since the thread had a chance to do something else
   Side side_;
 };
 

@@ -30,6 +30,8 @@ struct Readiness {
   bool dead;    ///< error: nothing will ever be written or acknowledged again
 };
 
+class Loop;
+
 class Handler {
  public:
   /// `which` is what the handler gave to `Loop::add` (0 or 1).
@@ -37,6 +39,10 @@ class Handler {
 
  protected:
   ~Handler() = default;
+
+ private:
+  friend class Loop;
+  std::uint8_t queued_ = 0;  ///< the legs that wait in the requeue list, one bit each
 };
 
 /// Who owns the handlers of a loop.

@@ -54,6 +54,7 @@ struct Handover final : ShardItem {
   std::unique_ptr<Story> story;
   std::string early_to_backend;  ///< what the client sent behind its request
   std::string early_to_client;   ///< what the backend sent behind its 101
+  std::uint64_t generation = 0;  ///< of the snapshot under which its backend was picked
   std::uint8_t allowed_rsv = 0;  ///< of both directions' frames, see ws::Limits
 
   void deliver_to(Shard& shard) noexcept override;

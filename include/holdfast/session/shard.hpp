@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -60,7 +61,9 @@ class Shard final : private net::Host {
   void attach(Handover& handover) noexcept;
   /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of one upstream.
   void end_all(Reason reason, std::chrono::milliseconds spread) noexcept;
-  void end_upstream(const std::string& upstream, Reason reason, std::chrono::milliseconds spread) noexcept;
+  /// Those that still arrive from snapshots before `generation` are ended at once.
+  void end_upstream(const std::string& upstream, std::uint64_t generation,
+                    std::chrono::milliseconds spread) noexcept;
   /// Ends what is left without a word.
   void cut_all() noexcept;
 
@@ -74,6 +77,7 @@ class Shard final : private net::Host {
   void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
+  void end_spread(const std::string& upstream, Reason reason, std::chrono::milliseconds spread) noexcept;
   void deliver(std::unique_ptr<InboxItem> item) noexcept override;
   void on_turn_end() noexcept override;
   void on_turn_measured(std::chrono::nanoseconds busy) noexcept override;
@@ -83,19 +87,28 @@ class Shard final : private net::Host {
   std::unique_ptr<Slab<Session>> sessions_;
   std::vector<Handle> retired_;
   std::vector<std::string> mute_to_pings_;
+  std::map<std::string, std::uint64_t> gone_upstreams_;  ///< with the generation that no longer has them
   Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
   std::mt19937_64 random_;
   std::atomic<std::uint32_t> load_{0};
 };
 
-/// SIGTERM, or a reload that removed an upstream (`upstream` non-empty).
+/// SIGTERM: everybody.
 struct EndSessions final : ShardItem {
-  EndSessions(Reason why, std::chrono::milliseconds over, std::string only_upstream)
-      : reason(why), spread(over), upstream(std::move(only_upstream)) {}
+  EndSessions(Reason why, std::chrono::milliseconds over) : reason(why), spread(over) {}
   Reason reason;
   std::chrono::milliseconds spread;
+  void deliver_to(Shard& shard) noexcept override { shard.end_all(reason, spread); }
+};
+
+/// A reload that removed an upstream.
+struct UpstreamGone final : ShardItem {
+  UpstreamGone(std::string name, std::uint64_t since, std::chrono::milliseconds over)
+      : upstream(std::move(name)), generation(since), spread(over) {}
   std::string upstream;
-  void deliver_to(Shard& shard) noexcept override;
+  std::uint64_t generation;
+  std::chrono::milliseconds spread;
+  void deliver_to(Shard& shard) noexcept override { shard.end_upstream(upstream, generation, spread); }
 };
 
 struct CutSessions final : ShardItem {

@@ -89,6 +89,7 @@ class Backend {
     enum class Probed : std::uint8_t { not_yet, passed, failed };
     std::mutex mutex;
     std::uint32_t in_a_row = 0;
+    TimePoint latest{};  // failure
     TimePoint ejected_until{};
     Probed probed = Probed::not_yet;  // the latest probe since the ejection
   };

@@ -1,0 +1,121 @@
+// From a loaded config to what the threads use, and everything that is wrong with TLS material at once.
+#include "server/blueprint.hpp"
+
+#include <doctest/doctest.h>
+
+#include "holdfast/server/server.hpp"
+#include "unit/config/fake_world.hpp"
+
+namespace holdfast::server::test {
+namespace {
+
+config::Certificate good() {
+  static const config::Certificate made = net::make_self_signed({"localhost"}).value();
+  return made;
+}
+
+// Two listeners, two upstreams, a route to each; all TLS material good.
+config::Config loaded() {
+  config::test::FakeWorld world;
+  world.files = {{"/etc/holdfast/c.pem", good().chain.pem}, {"/etc/holdfast/k.pem", good().key.pem}};
+  const auto result = world.load(R"({
+    "listeners": [
+      {"name": "tls", "bind": "127.0.0.1:8443", "tls": {"certificates": [{"chain": "c.pem", "key": "k.pem"}]}},
+      {"name": "plain", "bind": "127.0.0.1:8080"}],
+    "routes": [
+      {"name": "chat", "path": "/chat/*", "upstream": "chat", "max_message": "1KiB", "close_timeout": "7s"},
+      {"name": "rest", "upstream": "news", "listeners": ["plain"]}],
+    "upstreams": [
+      {"name": "chat", "policy": "round_robin",
+       "backends": [{"address": "127.0.0.1:9001", "weight": 3}, {"address": "127.0.0.1:9002", "max_sessions": 5}]},
+      {"name": "news", "tls": {"ca": "c.pem", "server_name": "localhost"},
+       "backends": [{"address": "127.0.0.1:9001"}]}]})");
+  for (const auto& problem : result.problems) MESSAGE(problem.place, ": ", problem.what);
+  REQUIRE(result.config.has_value());
+  return *result.config;
+}
+
+struct Setting {
+  Blueprint draw(const config::Config& config, std::uint64_t generation = 1) {
+    return draw_blueprint(config, generation, lasting, registry);
+  }
+  Lasting lasting{2, net::TicketKeys::random()};
+  metrics::Registry registry{2, 2, {"", ""}, [] { return metrics::Sample{}; }};
+};
+
+TEST_CASE("a good config becomes listeners, routes in order and destinations") {
+  Setting all;
+  const config::Config config = loaded();
+  const Blueprint drawn = all.draw(config, 4);
+  REQUIRE(drawn.serving != nullptr);
+  CHECK(drawn.problems.empty());
+  const frontend::Serving& serving = *drawn.serving;
+  CHECK(serving.generation == 4);
+  REQUIRE(serving.listeners.size() == 2);
+  CHECK(serving.listeners[0].tls != nullptr);
+  CHECK(serving.listeners[1].tls == nullptr);
+  CHECK(serving.listeners[0].state->cells.size() == 2);
+  REQUIRE(serving.routes.size() == 2);
+  CHECK(serving.routes[0].destination->upstream->name() == "chat");
+  CHECK(serving.routes[1].destination->upstream->name() == "news");
+  CHECK(serving.routes[0].open_sessions.size() == 2);
+  CHECK(serving.routes[0].open_sessions[1].size() == 2);
+  CHECK(serving.destinations[0]->tls == nullptr);
+  CHECK(serving.destinations[1]->tls != nullptr);
+  CHECK(serving.destinations[0]->upstream->policy() == balance::Policy::round_robin);
+}
+
+TEST_CASE("publishing sets the limits of routes and backends that live on") {
+  Setting all;
+  const config::Config config = loaded();
+  const Blueprint drawn = all.draw(config);
+  apply_lasting(config, *drawn.serving);
+  CHECK(drawn.serving->routes[0].state->max_message == 1024);
+  CHECK(drawn.serving->routes[0].state->close_timeout_ms == 7000);
+  const auto backends = drawn.serving->destinations[0]->upstream->backends();
+  CHECK(backends[0]->weight() == 3);
+  CHECK(backends[1]->max_sessions() == 5);
+}
+
+TEST_CASE("a second generation finds states and backends of the first again") {
+  Setting all;
+  config::Config config = loaded();
+  const Blueprint first = all.draw(config);
+  const Blueprint second = all.draw(config, 2);
+  CHECK(first.serving->routes[0].state == second.serving->routes[0].state);
+  CHECK(first.serving->listeners[0].state == second.serving->listeners[0].state);
+  CHECK(first.serving->destinations[0]->upstream->backends()[1] ==
+        second.serving->destinations[0]->upstream->backends()[1]);
+  // The same address in another upstream is another backend.
+  CHECK(first.serving->destinations[0]->upstream->backends()[0] !=
+        first.serving->destinations[1]->upstream->backends()[0]);
+}
+
+TEST_CASE("all problems with TLS material are told at once, each with its place, and nothing is served") {
+  Setting all;
+  config::Config config = loaded();
+  config.listeners[0].tls->certificates[0].key.pem = "junk";
+  config.upstreams[1].tls->ca.pem = "junk";
+  const Blueprint drawn = all.draw(config);
+  CHECK(drawn.serving == nullptr);
+  REQUIRE(drawn.problems.size() == 2);
+  CHECK(drawn.problems[0].place == "listeners[0].tls");
+  CHECK(drawn.problems[0].what.starts_with("/etc/holdfast/k.pem: "));
+  CHECK(drawn.problems[1].place == "upstreams[1].tls");
+  CHECK(drawn.problems[1].what.starts_with("/etc/holdfast/c.pem: "));
+  CHECK(check_beyond_syntax(config) == drawn.problems);
+  CHECK(check_beyond_syntax(loaded()).empty());
+}
+
+TEST_CASE("a blueprint that failed leaves no backend behind once it is forgotten") {
+  Setting all;
+  config::Config config = loaded();
+  config.upstreams[1].tls->ca.pem = "junk";
+  { const Blueprint drawn = all.draw(config); }
+  CHECK(all.lasting.backends.all().size() == 3);
+  CHECK(all.lasting.backends.forget_unused() == 3);
+  CHECK(all.lasting.backends.all().empty());
+}
+
+}  // namespace
+}  // namespace holdfast::server::test
