@@ -71,7 +71,8 @@ Reason Session::overdue(Tick now, std::uint32_t& wait) const noexcept {
 }
 
 void Session::end_soon() noexcept {
-  if (phase_ == Phase::open) look(shard_.loop().now());
+  // Not at once: this is called from within a write, where a Close may be half on its way.
+  if (phase_ == Phase::open) shard_.loop().timers().arm(*this, shard_.loop().now());
 }
 
 void Session::look(Tick now) noexcept {

@@ -181,6 +181,17 @@ TEST_CASE("what a backend had sent before it reset reaches a slow client, and th
   CHECK(ends.client.rest.empty() == (record->reason == Reason::backend_lost));
 }
 
+TEST_CASE("a dead backend's words are not kept for a client that takes nothing within close_timeout") {
+  Running running;
+  Ends ends = running.open_and_greet(small());
+  (void)fill(ends.backend, messages(Sender::server, 2 * 1024 * 1024));
+  running.route.close_timeout_ms = 50;
+  ends.backend.abort();
+  const auto record = running.notes.next_record();
+  CHECK((record->reason == Reason::backend_lost || record->reason == Reason::cut_mid_frame));
+  CHECK(running.shard.load() == 0);
+}
+
 // Story: the client's Close stood behind data that its dead backend would never take; unpaused without being
 // read, it was only found by close_timeout.
 TEST_CASE("the Close of a client that was paused is found when its backend dies") {

@@ -239,5 +239,48 @@ TEST_CASE("a FIN behind an incomplete TLS record is noticed") {
   CHECK(running.notes.next_record()->reason == Reason::client_vanished);
 }
 
+// A client that takes nothing of one write, and everything afterwards.
+class BlocksOnce final : public net::Leg {
+ public:
+  BlocksOnce(std::unique_ptr<net::Leg> leg, int descriptor) : leg_(std::move(leg)), descriptor_(descriptor) {}
+  net::IoResult read(std::span<std::byte> into) noexcept override { return leg_->read(into); }
+  net::IoResult write(std::span<const std::byte> bytes) noexcept override {
+    // The first one is the greeting.
+    return ++writes_ == 2 ? net::IoResult{0, net::IoState::drained} : leg_->write(bytes);
+  }
+  void finish_writing() noexcept override { leg_->finish_writing(); }
+  net::IoState discard() noexcept override { return leg_->discard(); }
+  net::Liveness liveness() const noexcept override { return leg_->liveness(); }
+  void use_scratch(net::CipherScratch& scratch) noexcept override { leg_->use_scratch(scratch); }
+
+ private:
+  int descriptor() const noexcept override { return descriptor_; }
+  std::unique_ptr<net::Leg> leg_;
+  int descriptor_;
+  int writes_ = 0;
+};
+
+// Story: that its backend has ended behind a blocked client was judged in the middle of the write, where a
+// limit just passed put a Close of ours behind the Close that was being relayed.
+TEST_CASE("a limit that passes while a Close is relayed to a blocked client does not add a second Close") {
+  Running running;
+  Opening how;
+  how.wrap_client = [](std::unique_ptr<net::Leg> leg, int descriptor) -> std::unique_ptr<net::Leg> {
+    return std::make_unique<BlocksOnce>(std::move(leg), descriptor);
+  };
+  Ends ends = running.open_and_greet(how);
+  const TimePoint old_enough = Clock::now() + Milliseconds(5);
+  while (Clock::now() < old_enough) (void)running.open_and_greet();
+  running.route.max_age_ms = 1;  // noticed at the next look
+  const std::string last = from_backend("last") + close_from(Sender::server, 3000);
+  REQUIRE(send(ends.backend.descriptor(), last.data(), last.size(), MSG_MORE) ==
+          static_cast<ssize_t>(last.size()));
+  REQUIRE(shutdown(ends.backend.descriptor(), SHUT_WR) == 0);
+  Ends witness = running.open_and_greet();             // so the shard has met the Close
+  ends.client.send(close_from(Sender::client, 3000));  // an event: the blocked client is tried again
+  CHECK(ends.client.expect().payload == "last");
+  CHECK(ends.client.close_then_end() == 3000);
+}
+
 }  // namespace
 }  // namespace holdfast::session::test

@@ -106,6 +106,43 @@ TEST_CASE("a removed upstream costs its sessions a 1012, and only them") {
   CHECK(other.backend.expect().payload == "what happened?");
 }
 
+TEST_CASE("who still arrives for a removed upstream is sent away, unless a later snapshot has it again") {
+  Running running;
+  running.shard.send(std::make_unique<UpstreamGone>("chat", 5, Milliseconds(0)));
+  Opening how;
+  how.generation = 4;
+  Ends late = running.open(how);
+  CHECK(late.client.expect().code() == 1012);
+  how.generation = 6;
+  Ends again = running.open_and_greet(how);
+  CHECK(running.shard.load() == 2);
+}
+
+TEST_CASE("a half-closed client is drained like the others, and can read why it ends") {
+  Running running;
+  Ends ends = running.open_and_greet();
+  ends.client.finish();
+  CHECK_FALSE(ends.backend.next().has_value());
+  order_end(running, Reason::drain, Milliseconds(0));
+  CHECK(ends.client.close_then_end() == 1001);
+  CHECK(running.notes.next_record()->reason == Reason::client_vanished);
+}
+
+TEST_CASE("a half-closed client does not outlive max_age, however much its backend has to say") {
+  Running running;
+  running.route.max_age_ms = 50;
+  running.route.close_timeout_ms = 100;
+  Ends ends = running.open();
+  ends.client.finish();
+  const TimePoint deadline = Clock::now() + patience;
+  while (!running.notes.has_records() && Clock::now() < deadline) {
+    send(ends.backend.descriptor(), "\x82\x01x", 3, MSG_NOSIGNAL);
+    if (ends.client.wait(POLLIN, Milliseconds(5))) (void)ends.client.read_now();
+  }
+  REQUIRE(running.notes.has_records());
+  CHECK(running.notes.next_record()->reason == Reason::client_vanished);
+}
+
 // Story: with the proxy's Close still waiting for a frame's end, a Close of the client ended the session
 // inside that frame.
 TEST_CASE("a client that closes while the proxy's Close waits gets its frame whole, and then its answer") {
