@@ -58,8 +58,10 @@ def test_a_flip_is_one_log_line(start, backend):
     harness.eventually(lambda: health(proxy, one.address) == "unhealthy")
     seen = proxy.metric("holdfast_probe_total", backend=one.address)
     harness.eventually(lambda: proxy.metric("holdfast_probe_total", backend=one.address) >= seen + 3)
-    lines = [line for line in proxy.log().splitlines() if one.address in line and "unhealthy" in line]
-    assert len(lines) == 1, proxy.log()
+    def flips():
+        return [line for line in proxy.log().splitlines() if one.address in line and "unhealthy" in line]
+    harness.eventually(flips, what="the flip in the log")
+    assert len(flips()) == 1, proxy.log()
 
 
 def test_a_tcp_probe_sees_a_port_close_and_open(start, echo):
