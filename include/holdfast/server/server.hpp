@@ -29,7 +29,7 @@ struct Options {
   std::function<void(const std::map<std::string, std::string>& listeners, const std::string& admin)> on_ready;
 };
 
-/// The file system, the resolver, and a look by OpenSSL at each certificate and key.
+/// The real file system and resolver; certificates and keys are judged by check_beyond_syntax.
 [[nodiscard]] config::World world();
 
 /// What can be wrong with a loaded config beyond its syntax: TLS material. Empty = nothing.
