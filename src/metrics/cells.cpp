@@ -74,7 +74,10 @@ SetupCells::SetupCells() noexcept
     : handshake_duration(setup_bounds), backend_connect_duration(setup_bounds), loop_lag(lag_bounds) {}
 
 PumpCells::PumpCells() noexcept
-    : session_duration(session_bounds), ping_rtt(lag_bounds), loop_lag(lag_bounds) {}
+    : session_duration(session_bounds),
+      ping_rtt(lag_bounds),
+      reroute_duration(setup_bounds),
+      loop_lag(lag_bounds) {}
 
 ControlCells::ControlCells() noexcept : probe_duration(setup_bounds), loop_lag(lag_bounds) {}
 

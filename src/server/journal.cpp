@@ -172,6 +172,10 @@ void Journal::record(std::unique_ptr<session::AccessRecord> record) noexcept {
   hand_in(record.release());
 }
 
+void Journal::record(std::unique_ptr<session::RerouteRecord> record) noexcept {
+  hand_in(record.release());
+}
+
 void Journal::hand_in(InboxItem* item) noexcept {
   if (pending_.load(std::memory_order_relaxed) >= most_pending) {
     dropped_.fetch_add(1, std::memory_order_relaxed);

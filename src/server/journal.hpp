@@ -53,6 +53,7 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   void warn(std::string sentence) noexcept override { line(config::LogLevel::warning, std::move(sentence)); }
   void error(std::string sentence) noexcept { line(config::LogLevel::error, std::move(sentence)); }
   void record(std::unique_ptr<session::AccessRecord> record) noexcept override;
+  void record(std::unique_ptr<session::RerouteRecord> record) noexcept override;
 
  private:
   struct Line;

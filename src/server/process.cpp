@@ -92,8 +92,9 @@ bool Server::Process::start_planes(const config::Config& config) {
   const std::uint64_t marker = std::mt19937_64(std::random_device{}())();
   frontend::SetupThread::Surroundings around;
   for (std::size_t n = 0; n < workers; ++n) {
-    planes_->shards.push_back(std::make_unique<session::Shard>(
-        session::Shard::Surroundings{n, planes_->registry.pump(n), journal_, journal_, marker}));
+    planes_->shards.push_back(std::make_unique<session::Shard>(session::Shard::Surroundings{
+        n, planes_->registry.pump(n), journal_, journal_, marker, nullptr,
+        config.limits.hold_memory / workers, static_cast<std::uint32_t>(workers), &budget_}));
     around.shards.push_back(planes_->shards.back().get());
     planes_->setup_threads.push_back(std::make_unique<frontend::SetupThread>());
     around.all.push_back(planes_->setup_threads.back().get());

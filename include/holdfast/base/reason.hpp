@@ -7,23 +7,27 @@
 namespace holdfast {
 
 enum class Reason : std::uint8_t {
-  none,               ///< still open
-  client_closed,      ///< the client sent a Close; relayed
-  backend_closed,     ///< the backend sent a Close; relayed
-  client_violation,   ///< the client broke RFC 6455
-  message_too_big,    ///< a message above max_message or max_message_to_client
-  backend_violation,  ///< the backend broke RFC 6455
-  client_vanished,    ///< FIN, RST or silence of the client without a Close
-  backend_lost,       ///< FIN, RST or silence of the backend without a Close
-  cut_mid_message,    ///< as backend_lost, inside a fragmented message
-  cut_mid_frame,      ///< as backend_lost, inside a frame whose head the client has
-  idle,               ///< idle_timeout without a data frame
-  max_age,            ///< older than max_age
-  drain,              ///< SIGTERM
-  upstream_gone,      ///< a reload removed the upstream
-  internal,           ///< our shortage or a bug
+  none,                ///< still open
+  client_closed,       ///< the client sent a Close; relayed
+  backend_closed,      ///< the backend sent a Close; relayed
+  client_violation,    ///< the client broke RFC 6455
+  message_too_big,     ///< a message above max_message or max_message_to_client
+  backend_violation,   ///< the backend broke RFC 6455
+  client_vanished,     ///< FIN, RST or silence of the client without a Close
+  backend_lost,        ///< FIN, RST or silence of the backend without a Close
+  cut_mid_message,     ///< as backend_lost, inside a fragmented message
+  cut_mid_frame,       ///< as backend_lost, inside a frame whose head the client has
+  idle,                ///< idle_timeout without a data frame
+  max_age,             ///< older than max_age
+  drain,               ///< SIGTERM
+  upstream_gone,       ///< a reload removed the upstream
+  internal,            ///< our shortage or a bug
+  no_backend,          ///< `reroute.hold` or `attempts` over without another backend
+  reroute_refused,     ///< another backend answered 401 or 403
+  kills_backends,      ///< its legs died early three times in a minute
+  closed_by_operator,  ///< POST /sessions/ID/close
 };
-inline constexpr std::size_t reason_count = 15;
+inline constexpr std::size_t reason_count = 19;
 
 /// A Close code of 0 means: no Close frame is written to that side.
 struct Ending {
@@ -65,6 +69,14 @@ struct Ending {
       return {"upstream_gone", 1012, 1001};
     case Reason::internal:
       return {"internal", 1011, 1011};
+    case Reason::no_backend:
+      return {"no_backend", 1013, 0};
+    case Reason::reroute_refused:
+      return {"reroute_refused", 1012, 0};
+    case Reason::kills_backends:
+      return {"kills_backends", 1011, 1011};
+    case Reason::closed_by_operator:
+      return {"closed_by_operator", 1001, 1001};
   }
   return {"none", 0, 0};
 }

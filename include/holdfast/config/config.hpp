@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "holdfast/config/address.hpp"
+#include "holdfast/config/reroute.hpp"
 
 namespace holdfast::config {
 
@@ -88,6 +89,7 @@ struct Route {
   milliseconds max_age{0};                  // life of a session; 0 = off (default), else >= 1 s
   milliseconds close_timeout{5'000};        // wait for the answer to a Close; 10 ms..10 min; default 5s
   Ping ping;
+  Reroute reroute;
 
   bool operator==(const Route&) const = default;
 };
@@ -132,6 +134,14 @@ struct Outlier {
   bool operator==(const Outlier&) const = default;
 };
 
+// Evening out live sessions.
+struct Rebalance {
+  std::uint32_t threshold = 0;  // percent above the mean that is left alone; 0..1000; 0 = only on request
+  std::uint32_t rate = 100;     // sessions moved a second; 1..100000; default 100
+
+  bool operator==(const Rebalance&) const = default;
+};
+
 struct Upstream {
   std::string name;                           // required; letters, digits, ". _ -"; at most 64
   Policy policy = Policy::least_connections;  // least_connections | round_robin
@@ -140,6 +150,9 @@ struct Upstream {
   milliseconds connect_timeout{2'000};        // one try: TCP and TLS; 10 ms..10 min; default 2s
   milliseconds handshake_timeout{5'000};      // request sent to answer; 10 ms..10 min; default 5s
   milliseconds setup_timeout{15'000};         // all tries together; 10 ms..1 h; default 15s
+  std::uint32_t move_rate = 500;              // planned moves a second; 0 = no limit; 0..100000; default 500
+  std::uint32_t reroute_rate = 5'000;         // attempts a second; 0 = no limit; 0..1000000; default 5000
+  Rebalance rebalance;
   Probe probe;
   Outlier outlier;
 
@@ -166,7 +179,8 @@ struct Log {
 };
 
 struct Limits {
-  std::uint32_t tls_handshakes = 64;  // at once per setup thread; 1..100000; default 64
+  std::uint64_t hold_memory = 256ULL << 20;  // bytes that all sessions may hold; 1 MiB..1 TiB; default 256MiB
+  std::uint32_t tls_handshakes = 64;         // at once per setup thread; 1..100000; default 64
 
   bool operator==(const Limits&) const = default;
 };

@@ -86,6 +86,10 @@ struct alignas(cache_line_bytes) RouteCells {
     Counter bytes;     ///< wire bytes, frame heads included, TLS not
   };
   std::array<Flow, direction_count> flows;
+  Counter undelivered;  ///< client messages that no backend can have had whole
+  Counter
+      unconfirmed;  ///< client messages acknowledged by a lost backend's kernel, not followed by a message
+  Counter resent;   ///< client messages sent again to another backend
   std::array<std::array<Counter, code_class_count>, reason_count> ends;
 
   [[nodiscard]] Flow& flow(Direction direction) noexcept {
@@ -150,6 +154,11 @@ struct alignas(cache_line_bytes) PumpCells {
   PumpCells() noexcept;
   Histogram session_duration;  ///< 101 to end
   Histogram ping_rtt;          ///< proxy ping written to its pong read
+  Histogram reroute_duration;  ///< backend lost to the first byte that may flow again
+  Gauge stranded;              ///< sessions that should leave their backend and have nowhere to go
+  Gauge stored_head_bytes;     ///< request heads kept for reroutes
+  Gauge held_bytes;            ///< frames kept back, messages kept for a resend, data of held clients
+  Counter hold_memory_spent;   ///< times that limits.hold_memory made a session stream or pause instead
   Histogram loop_lag;
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "holdfast/base/cause.hpp"
 #include "holdfast/base/inbox.hpp"
 #include "holdfast/base/reason.hpp"
 
@@ -55,10 +56,29 @@ struct AccessRecord final : InboxItem {
   ClosedBy closed_by = ClosedBy::proxy;
 };
 
+/// One reroute or move that came to its end.
+struct RerouteRecord final : InboxItem {
+  std::string session;  ///< id, 32 hexadecimal digits
+  std::string client;   ///< address and port
+  std::string route;
+  std::string upstream;
+  std::string from;  ///< backend addresses; `to` is empty when there is none
+  std::string to;
+  Cause cause = Cause::lost;
+  RerouteResult result = RerouteResult::attached;
+  std::chrono::milliseconds pause{0};  ///< without a backend leg to write to
+  std::uint32_t attempts = 0;
+  std::uint64_t resent = 0;       ///< messages sent again
+  std::uint64_t undelivered = 0;  ///< messages certainly lost
+  std::uint64_t unconfirmed = 0;  ///< messages that no backend message followed
+  std::string detail;             ///< why it failed
+};
+
 /// Any thread; never blocks.
 class AccessSink {
  public:
   virtual void record(std::unique_ptr<AccessRecord> record) noexcept = 0;
+  virtual void record(std::unique_ptr<RerouteRecord> record) noexcept = 0;
 
  protected:
   ~AccessSink() = default;

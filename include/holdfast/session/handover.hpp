@@ -10,6 +10,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/net/leg.hpp"
 #include "holdfast/session/access.hpp"
+#include "holdfast/session/attempt.hpp"
 #include "holdfast/session/route_state.hpp"
 #include "holdfast/session/shard_item.hpp"
 #include "holdfast/upstream/backend.hpp"
@@ -55,6 +56,8 @@ struct Handover final : ShardItem {
   std::string early_to_backend;  ///< what the client sent behind its request
   std::string early_to_client;   ///< what the backend sent behind its 101
   std::uint64_t generation = 0;  ///< of the snapshot under which its backend was picked
+  std::shared_ptr<const Continuation> continuation;
+  Continuity continuity = Continuity::whole;
   std::uint8_t allowed_rsv = 0;  ///< of both directions' frames, see ws::Limits
 
   void deliver_to(Shard& shard) noexcept override;

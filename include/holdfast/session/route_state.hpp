@@ -5,6 +5,7 @@
 // Threads: written by the control thread (`apply`), read by setup and pump threads. Lives as long as the
 // process.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -34,6 +35,19 @@ class RouteState {
     close_timeout_ms.store(clamp(route.close_timeout), std::memory_order_relaxed);
     ping_interval_ms.store(clamp(route.ping.interval), std::memory_order_relaxed);
     ping_timeout_ms.store(clamp(route.ping.timeout), std::memory_order_relaxed);
+    apply(route.reroute);
+  }
+
+  /// Whether `reroute.on` has the occasion of this cause.
+  [[nodiscard]] bool reroutes_on(Cause cause) const noexcept {
+    return (reroute_on.load(std::memory_order_relaxed) & bit(occasion(cause))) != 0;
+  }
+  /// Whether a backend's Close with this code (config::Reroute::no_code for none) means "I am going".
+  [[nodiscard]] bool is_going(std::uint16_t code) const noexcept {
+    for (const auto& each : close_codes) {
+      if (each.load(std::memory_order_relaxed) == code) return true;
+    }
+    return false;
   }
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -49,7 +63,38 @@ class RouteState {
   std::atomic<std::uint32_t> ping_interval_ms{20'000};  ///< 0 = off
   std::atomic<std::uint32_t> ping_timeout_ms{10'000};
 
+  // config::Reroute; `compression` and `secret` are the setup plane's, which has the snapshot.
+  std::atomic<std::uint8_t> reroute_on{0};  ///< bits of Occasion
+  std::atomic<std::uint32_t> hold_ms{10'000};
+  std::atomic<std::uint64_t> hold_bytes{64ULL << 10};
+  std::atomic<config::HoldUnit> hold_unit{config::HoldUnit::frame};
+  std::atomic<std::uint32_t> attempts{5};
+  std::array<std::atomic<std::uint16_t>, config::Reroute::most_close_codes> close_codes{};  ///< 0 = unused
+  std::atomic<std::uint64_t> resend_unanswered{0};  ///< bytes, 0 = only what is incomplete
+  std::atomic<std::uint32_t> preamble{0};           ///< messages; taken at the start of a session
+  std::atomic<std::uint32_t> preamble_answers{0};
+  std::atomic<config::MoveOrder> move{config::MoveOrder::make_first};
+  std::atomic<std::uint32_t> quiet_ms{50};
+
  private:
+  void apply(const config::Reroute& reroute) noexcept {
+    std::uint8_t occasions = 0;
+    for (const Occasion each : reroute.on) occasions = static_cast<std::uint8_t>(occasions | bit(each));
+    reroute_on.store(occasions, std::memory_order_relaxed);
+    hold_ms.store(clamp(reroute.hold), std::memory_order_relaxed);
+    hold_bytes.store(reroute.hold_bytes, std::memory_order_relaxed);
+    hold_unit.store(reroute.hold_unit, std::memory_order_relaxed);
+    attempts.store(reroute.attempts, std::memory_order_relaxed);
+    for (std::size_t n = 0; n < close_codes.size(); ++n) {
+      const bool used = n < reroute.close_codes.size();
+      close_codes[n].store(used ? reroute.close_codes[n] : std::uint16_t{0}, std::memory_order_relaxed);
+    }
+    resend_unanswered.store(reroute.resend_unanswered, std::memory_order_relaxed);
+    preamble.store(reroute.preamble, std::memory_order_relaxed);
+    preamble_answers.store(reroute.preamble_answers, std::memory_order_relaxed);
+    move.store(reroute.move, std::memory_order_relaxed);
+    quiet_ms.store(clamp(reroute.quiet), std::memory_order_relaxed);
+  }
   // Half of what a Tick can tell apart (24 days): longer is "never" for a session.
   static std::uint32_t clamp(std::chrono::milliseconds duration) noexcept {
     constexpr std::int64_t longest = 24LL * 24 * 3600 * 1000;

@@ -16,6 +16,7 @@
 #include "holdfast/base/slab.hpp"
 #include "holdfast/metrics/cells.hpp"
 #include "holdfast/net/loop.hpp"
+#include "holdfast/net/socket.hpp"
 #include "holdfast/session/access.hpp"
 #include "holdfast/session/handover.hpp"
 
@@ -39,7 +40,11 @@ class Shard final : private net::Host {
     metrics::PumpCells& cells;
     AccessSink& access;
     WarningSink& warnings;
-    std::uint64_t ping_marker;  ///< random, the same in all shards: tells our pongs from others
+    std::uint64_t ping_marker;            ///< random, the same in all shards: tells our pongs from others
+    RerouteDesk* desk;                    ///< its setup thread; may be null in tests without reroutes
+    std::uint64_t hold_memory;            ///< bytes, this shard's share of limits.hold_memory
+    std::uint32_t shards;                 ///< how many there are: rates of an upstream are shared evenly
+    const net::DescriptorBudget* budget;  ///< for how many moves may be under way; null = no limit
   };
 
   explicit Shard(Surroundings surroundings);

@@ -29,6 +29,11 @@ class Notes final : public AccessSink, public WarningSink {
     records_.push_back(std::move(record));
     changed_.notify_all();
   }
+  void record(std::unique_ptr<RerouteRecord> record) noexcept override {
+    const std::lock_guard lock(mutex_);
+    reroutes_.push_back(std::move(record));
+    changed_.notify_all();
+  }
   void warn(std::string sentence) noexcept override {
     const std::lock_guard lock(mutex_);
     warnings_.push_back(std::move(sentence));
@@ -56,6 +61,7 @@ class Notes final : public AccessSink, public WarningSink {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::unique_ptr<AccessRecord>> records_;
+  std::deque<std::unique_ptr<RerouteRecord>> reroutes_;
   std::vector<std::string> warnings_;
 };
 
@@ -244,7 +250,7 @@ class Running {
   metrics::PumpCells pump_cells;
   metrics::SessionCells sessions;
   RouteState route{"room", {&cells}};
-  Shard shard{{0, pump_cells, notes, notes, ping_marker}};
+  Shard shard{{0, pump_cells, notes, notes, ping_marker, nullptr, 256ULL << 20, 1, nullptr}};
 
  private:
   std::thread thread_;

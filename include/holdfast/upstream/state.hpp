@@ -1,0 +1,83 @@
+#pragma once
+// What is known of an upstream across snapshots, by name: how fast its sessions may be rerouted and moved,
+// its retry budget, and what came of reroutes. Sans-io: time comes in as an argument.
+//
+// Ownership: shared_ptr, from the Registry and from each Backend. Threads: any, for every function; the
+// limits are written by the control thread at a reload. Nothing here is called per message.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "holdfast/base/cause.hpp"
+#include "holdfast/base/clock.hpp"
+
+namespace holdfast::upstream {
+
+/// Tokens that come back at a steady rate, up to one second's worth.
+class TokenBucket {
+ public:
+  /// `per_second` 0 = no limit. Full at first.
+  explicit TokenBucket(std::uint32_t per_second) noexcept;
+  void set_rate(std::uint32_t per_second) noexcept;
+  /// Takes one. Zero: taken; else nothing was taken, and how long until one is there.
+  [[nodiscard]] Milliseconds take(TimePoint now) noexcept;
+
+ private:
+  std::mutex mutex_;
+  double rate_;
+  double tokens_;
+  TimePoint filled_at_{};
+};
+
+/// Keeps retries from multiplying the load of a sick upstream: every first try earns a fifth of a retry, and
+/// ten a second come by themselves; up to 100 are saved. Reroutes may overdraw it and so go first: a new
+/// handshake's retry is refused while it is overdrawn.
+class RetryBudget {
+ public:
+  void first_try(TimePoint now) noexcept;
+  /// A new handshake's second or third try.
+  [[nodiscard]] bool may_retry(TimePoint now) noexcept;
+  /// A reroute's second or later attempt: always granted, and charged.
+  void reroute_retries(TimePoint now) noexcept;
+
+ private:
+  void refill(TimePoint now) noexcept;
+  std::mutex mutex_;
+  double tokens_ = 10;
+  TimePoint filled_at_{};
+};
+
+class UpstreamState {
+ public:
+  static constexpr std::uint32_t most_connecting = 100;  ///< reroutes' pending dials per backend
+
+  explicit UpstreamState(std::string name) : name_(std::move(name)) {}
+  UpstreamState(const UpstreamState&) = delete;
+  UpstreamState& operator=(const UpstreamState&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] TokenBucket& reroute_pace() noexcept { return reroute_pace_; }
+  [[nodiscard]] RetryBudget& retries() noexcept { return retries_; }
+
+  std::atomic<std::uint32_t> move_rate{500};  ///< planned moves a second, over all threads; 0 = no limit
+
+  void count(Cause cause, RerouteResult result) noexcept {
+    reroutes_[static_cast<std::size_t>(cause)][static_cast<std::size_t>(result)].fetch_add(
+        1, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t reroutes(Cause cause, RerouteResult result) const noexcept {
+    return reroutes_[static_cast<std::size_t>(cause)][static_cast<std::size_t>(result)].load(
+        std::memory_order_relaxed);
+  }
+
+ private:
+  const std::string name_;
+  TokenBucket reroute_pace_{5'000};
+  RetryBudget retries_;
+  std::array<std::array<std::atomic<std::uint64_t>, reroute_result_count>, cause_count> reroutes_{};
+};
+
+}  // namespace holdfast::upstream
