@@ -1,6 +1,8 @@
 #include "holdfast/base/buffer_pool.hpp"
 
+#include <bit>
 #include <new>
+#include <utility>
 
 namespace holdfast {
 
@@ -25,38 +27,64 @@ void BufferReturn::operator()(Buffer* buffer) const noexcept {
   buffer->pool_->put(buffer);
 }
 
+namespace {
+constexpr std::array<std::uint32_t, 3> capacities{BufferPool::small_bytes, BufferPool::middle_bytes,
+                                                  BufferPool::large_bytes};
+
+// Index into `capacities`; their number for what is larger than all.
+std::size_t size_class(std::size_t bytes) noexcept {
+  std::size_t index = 0;
+  while (index < capacities.size() && bytes > capacities[index]) ++index;
+  return index;
+}
+}  // namespace
+
 BufferPool::~BufferPool() {
   assert(outstanding_ == 0);
-  for (Buffer* buffer : small_) ::operator delete(buffer);
-  for (Buffer* buffer : large_) ::operator delete(buffer);
+  for (const auto& free : free_) {
+    for (Buffer* buffer : free) ::operator delete(buffer);
+  }
 }
 
 BufferPtr BufferPool::get(std::size_t bytes) {
-  assert(bytes <= large_bytes);
-  const std::uint32_t capacity = bytes <= small_bytes ? small_bytes : large_bytes;
-  auto& free = capacity == small_bytes ? small_ : large_;
+  assert(bytes <= most_bytes);
+  const std::size_t index = size_class(bytes);
+  const auto capacity =
+      index < capacities.size() ? capacities[index] : static_cast<std::uint32_t>(std::bit_ceil(bytes));
   Buffer* buffer = nullptr;
-  if (free.empty()) {
-    free.reserve(kept);
+  if (index == capacities.size() || free_[index].empty()) {
+    if (index < capacities.size()) free_[index].reserve(kept);
     buffer = new (::operator new(sizeof(Buffer) + capacity)) Buffer(capacity);
     buffer->pool_ = this;
   } else {
-    buffer = free.back();
-    free.pop_back();
+    buffer = free_[index].back();
+    free_[index].pop_back();
   }
   ++outstanding_;
+  outstanding_bytes_ += capacity;
   return BufferPtr(buffer);
+}
+
+void BufferPool::append(BufferPtr& buffer, std::span<const std::byte> more) {
+  const std::size_t wanted = more.size() + (buffer == nullptr ? 0 : buffer->size());
+  if (buffer == nullptr || buffer->room() < more.size()) {
+    BufferPtr larger = get(wanted);
+    if (buffer != nullptr) larger->append(buffer->bytes());
+    buffer = std::move(larger);
+  }
+  buffer->append(more);
 }
 
 void BufferPool::put(Buffer* buffer) noexcept {
   --outstanding_;
-  auto& free = buffer->capacity_ == small_bytes ? small_ : large_;
-  if (free.size() >= kept) {
+  outstanding_bytes_ -= buffer->capacity_;
+  const std::size_t index = size_class(buffer->capacity_);
+  if (index == capacities.size() || free_[index].size() >= kept) {
     ::operator delete(buffer);
     return;
   }
   buffer->begin_ = buffer->end_ = 0;
-  free.push_back(buffer);  // capacity was reserved in get()
+  free_[index].push_back(buffer);  // room was reserved in get()
 }
 
 }  // namespace holdfast

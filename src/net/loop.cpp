@@ -12,8 +12,8 @@ namespace holdfast::net {
 
 namespace {
 constexpr std::uint32_t longest_sleep_ms = 1000;
-// Which leg of the handler an event belongs to travels in the pointer's lowest bit.
-constexpr std::uint64_t which_bit = 1;
+// Which leg of the handler an event belongs to travels in the pointer's two lowest bits.
+constexpr std::uint64_t which_mask = 3;
 constexpr std::uint64_t inbox_mark = 0;
 }  // namespace
 
@@ -36,11 +36,11 @@ Loop::~Loop() {
 }
 
 bool Loop::add(Leg& leg, Handler& handler, unsigned which) noexcept {
-  static_assert(alignof(Handler) > which_bit);
+  static_assert(alignof(Handler) > which_mask);
   leg.use_scratch(cipher_);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.u64 = reinterpret_cast<std::uintptr_t>(&handler) | (which & which_bit);
+  event.data.u64 = reinterpret_cast<std::uintptr_t>(&handler) | (which & which_mask);
   return epoll_ctl(epoll_, EPOLL_CTL_ADD, leg.descriptor(), &event) == 0;
 }
 
@@ -83,6 +83,22 @@ void Loop::dispatch_requeued() {
   running_.clear();
 }
 
+void Loop::dispatch(const Event& event) noexcept {
+  // A leg that waits in the requeue list is read from there, once a turn.
+  Readiness ready = event.ready;
+  ready.readable = ready.readable && (event.handler->queued_ & (1U << event.which)) == 0;
+  event.handler->on_ready(event.which, ready);
+}
+
+void Loop::turn_at(Tick now, std::span<const Event> events) {
+  now_ = now;
+  for (const Event& event : events) dispatch(event);
+  dispatch_requeued();
+  timers_.advance(now_);
+  dispatch_inbox();
+  host_.on_turn_end();
+}
+
 void Loop::turn() {
   std::array<epoll_event, 256> events;
   const std::uint32_t sleep = requeued_.empty() ? timers_.sleep_ms(now_, longest_sleep_ms) : 0;
@@ -97,14 +113,14 @@ void Loop::turn() {
       inbox_rang = true;
       continue;
     }
-    auto* handler = reinterpret_cast<Handler*>(event.data.u64 & ~which_bit);
+    auto* handler = reinterpret_cast<Handler*>(event.data.u64 & ~which_mask);
     const std::uint32_t bits = event.events;
     const bool ending = (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    const auto which = static_cast<unsigned>(event.data.u64 & which_bit);
-    // A leg that waits in the requeue list is read from there, once a turn.
-    const bool readable = ((bits & EPOLLIN) != 0 || ending) && (handler->queued_ & (1U << which)) == 0;
-    handler->on_ready(
-        which, {readable, (bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0, ending, (bits & EPOLLERR) != 0});
+    const auto which = static_cast<unsigned>(event.data.u64 & which_mask);
+    dispatch({handler,
+              which,
+              {(bits & EPOLLIN) != 0 || ending, (bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0, ending,
+               (bits & EPOLLERR) != 0}});
   }
   dispatch_requeued();
   timers_.advance(now_);

@@ -1,8 +1,10 @@
 #include "holdfast/net/socket.hpp"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,7 +51,10 @@ Liveness liveness(int descriptor) noexcept {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return {};
-  return {info.tcpi_unacked, info.tcpi_last_ack_recv, info.tcpi_probes};
+  int unacknowledged = 0;  // still told after a reset (tried on Linux 6.18)
+  if (ioctl(descriptor, SIOCOUTQ, &unacknowledged) != 0) unacknowledged = 0;
+  return {info.tcpi_unacked, info.tcpi_last_ack_recv, info.tcpi_probes,
+          static_cast<std::uint32_t>(unacknowledged)};
 }
 
 IoState discard(int descriptor) noexcept {

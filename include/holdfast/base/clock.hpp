@@ -24,4 +24,10 @@ using Tick = std::uint32_t;
   return static_cast<std::int32_t>(now - then) < 0 ? 0 : now - then;
 }
 
+/// What is left at `now` of a span that began at `since`.
+[[nodiscard]] constexpr std::uint32_t remaining_ms(Tick since, std::uint32_t span_ms, Tick now) noexcept {
+  const std::uint32_t gone = elapsed_ms(since, now);
+  return gone >= span_ms ? 0 : span_ms - gone;
+}
+
 }  // namespace holdfast

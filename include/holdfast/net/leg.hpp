@@ -31,6 +31,8 @@ struct Liveness {
   std::uint32_t unacknowledged = 0;     ///< segments in flight
   std::uint32_t since_last_ack_ms = 0;  ///< age of the last acknowledgement received
   std::uint32_t unanswered_probes = 0;  ///< zero-window probes without an answer
+  std::uint32_t unacknowledged_bytes =
+      0;  ///< handed to the kernel, not acknowledged; told after a reset, too
 };
 
 /// Ciphertext of one turn, shared by all TLS legs of a pump thread; empty between turns.

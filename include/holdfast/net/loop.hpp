@@ -34,7 +34,7 @@ class Loop;
 
 class Handler {
  public:
-  /// `which` is what the handler gave to `Loop::add` (0 or 1).
+  /// `which` is what the handler gave to `Loop::add` (0 to 3).
   virtual void on_ready(unsigned which, Readiness ready) noexcept = 0;
 
  protected:
@@ -69,7 +69,16 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
   ~Loop();
 
+  /// What a wait for events would bring.
+  struct Event {
+    Handler* handler;
+    unsigned which;
+    Readiness ready;
+  };
+
   void run();
+  /// One turn at the caller's time with the caller's events, without a wait: for simulations.
+  void turn_at(Tick now, std::span<const Event> events);
   void stop() noexcept;  ///< any thread; `run` returns after the present turn
   [[nodiscard]] Inbox& inbox() noexcept { return inbox_; }  ///< any thread
 
@@ -98,6 +107,7 @@ class Loop {
     unsigned which;
   };
   void turn();
+  static void dispatch(const Event& event) noexcept;
   void dispatch_inbox();
   void dispatch_requeued();
 
