@@ -20,6 +20,16 @@ std::string_view to_string(LogFormat value) noexcept {
   return log_format_words[static_cast<std::size_t>(value)];
 }
 
+std::string_view to_string(HoldUnit value) noexcept {
+  return hold_unit_words[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(Compression value) noexcept {
+  return compression_words[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(MoveOrder value) noexcept {
+  return move_order_words[static_cast<std::size_t>(value)];
+}
+
 const Upstream* Config::find_upstream(std::string_view name) const noexcept {
   for (const Upstream& upstream : upstreams) {
     if (upstream.name == name) return &upstream;

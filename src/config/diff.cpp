@@ -71,6 +71,7 @@ std::string parts(const Route& old, const Route& now) {
       .compare("max_age", old.max_age, now.max_age)
       .compare("close_timeout", old.close_timeout, now.close_timeout)
       .compare("ping", old.ping, now.ping)
+      .compare("reroute", old.reroute, now.reroute)
       .text();
 }
 
@@ -82,6 +83,9 @@ std::string parts(const Upstream& old, const Upstream& now) {
       .compare("connect_timeout", old.connect_timeout, now.connect_timeout)
       .compare("handshake_timeout", old.handshake_timeout, now.handshake_timeout)
       .compare("setup_timeout", old.setup_timeout, now.setup_timeout)
+      .compare("move_rate", old.move_rate, now.move_rate)
+      .compare("reroute_rate", old.reroute_rate, now.reroute_rate)
+      .compare("rebalance", old.rebalance, now.rebalance)
       .compare("probe", old.probe, now.probe)
       .compare("outlier", old.outlier, now.outlier)
       .text();
@@ -95,30 +99,20 @@ std::string parts(const BackendConfig& old, const BackendConfig& now) {
       .text();
 }
 
-const std::string& key_of(const Route& route) {
-  return route.name;
-}
-const std::string& key_of(const Upstream& upstream) {
-  return upstream.name;
-}
-const std::string& key_of(const BackendConfig& backend) {
-  return backend.address.text;
-}
-std::string key_of(const Listener& listener) {
-  return listener_key(listener);
-}
-
-const std::string& name_of(const Route& route) {
-  return route.name;
-}
-const std::string& name_of(const Upstream& upstream) {
-  return upstream.name;
+template <class Item>
+const std::string& name_of(const Item& item) {
+  return item.name;
 }
 const std::string& name_of(const BackendConfig& backend) {
   return backend.address.text;
 }
-const std::string& name_of(const Listener& listener) {
-  return listener.name;
+
+template <class Item>
+const std::string& key_of(const Item& item) {
+  return name_of(item);
+}
+std::string key_of(const Listener& listener) {
+  return listener_key(listener);
 }
 
 template <class Item>
@@ -128,10 +122,10 @@ std::map<std::string, const Item*> by_key(const std::vector<Item>& items) {
   return out;
 }
 
-// Calls both(old, now) for each item that stays.
-template <class Item, class Both>
+// Reports what differs. Calls inside(old, now) for each item of now; old is null if it is new.
+template <class Item, class Inside>
 void compare(Thing thing, const std::string& prefix, const std::vector<Item>& old,
-             const std::vector<Item>& now, Changes& changes, Both both) {
+             const std::vector<Item>& now, Changes& changes, Inside inside) {
   const auto before = by_key(old);
   const auto after = by_key(now);
   for (const Item& item : old) {
@@ -145,26 +139,32 @@ void compare(Thing thing, const std::string& prefix, const std::vector<Item>& ol
       const std::string detail = parts(*found->second, item);
       if (!detail.empty()) changes.add(thing, ChangeKind::changed, prefix + name_of(item), detail);
     }
-    both(found == before.end() ? nullptr : found->second, &item);
+    inside(found == before.end() ? nullptr : found->second, &item);
   }
+}
+
+template <class Item>
+void compare(Thing thing, const std::string& prefix, const std::vector<Item>& old,
+             const std::vector<Item>& now, Changes& changes) {
+  compare(thing, prefix, old, now, changes, [](const Item*, const Item*) {});
 }
 
 void compare_backends(const Upstream* old, const Upstream* now, Changes& changes) {
   const std::vector<BackendConfig> none;
-  const auto nothing_inside = [](const BackendConfig*, const BackendConfig*) {};
   const std::string prefix = (now != nullptr ? now : old)->name + "/";
   compare(Thing::backend, prefix, old != nullptr ? old->backends : none,
-          now != nullptr ? now->backends : none, changes, nothing_inside);
+          now != nullptr ? now->backends : none, changes);
 }
 
 void compare_settings(const Config& old, const Config& now, Changes& changes) {
+  // What the threads are given at their start.
   if (old.workers != now.workers) changes.add(Thing::setting, ChangeKind::needs_restart, "workers");
+  if (old.limits != now.limits) changes.add(Thing::setting, ChangeKind::needs_restart, "limits");
   const auto note = [&](const char* name, const auto& before, const auto& after) {
     if (!(before == after)) changes.add(Thing::setting, ChangeKind::changed, name);
   };
   note("admin", old.admin, now.admin);
   note("log", old.log, now.log);
-  note("limits", old.limits, now.limits);
   note("shutdown_delay", old.shutdown_delay, now.shutdown_delay);
   note("shutdown_timeout", old.shutdown_timeout, now.shutdown_timeout);
 }
@@ -194,14 +194,13 @@ std::string listener_key(const Listener& listener) {
 std::vector<Change> diff(const Config& old, const Config& now) {
   Changes changes;
   compare_settings(old, now, changes);
-  compare(Thing::listener, "", old.listeners, now.listeners, changes,
-          [](const Listener*, const Listener*) {});
+  compare(Thing::listener, "", old.listeners, now.listeners, changes);
   for (const Upstream& upstream : old.upstreams) {
     if (now.find_upstream(upstream.name) == nullptr) compare_backends(&upstream, nullptr, changes);
   }
   compare(Thing::upstream, "", old.upstreams, now.upstreams, changes,
           [&](const Upstream* before, const Upstream* after) { compare_backends(before, after, changes); });
-  compare(Thing::route, "", old.routes, now.routes, changes, [](const Route*, const Route*) {});
+  compare(Thing::route, "", old.routes, now.routes, changes);
   if (!same_order(old.routes, now.routes))
     changes.add(Thing::setting, ChangeKind::changed, "order of routes");
   return changes.take();

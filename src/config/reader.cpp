@@ -37,8 +37,31 @@ std::string allowed_numbers(NumberRange range) {
   return out;
 }
 
+std::string allowed_sizes(SizeRange range) {
+  const std::string examples = "such as 4096, \"64KiB\", \"1MiB\" or \"2GiB\"";
+  if (range.low == 0 && range.high == SizeRange{}.high) return "must be bytes, " + examples;
+  return "must be bytes from " + print_size(range.low) + " to " + print_size(range.high) + ", " + examples;
+}
+
 std::string allowed_count(Count count) {
   return "must be a list of " + std::to_string(count.low) + " to " + std::to_string(count.high);
+}
+
+constexpr const char* given_twice = "which is given twice";
+
+// Fills `out` with the elements that `read` takes; `repeated` hears of those that were there before.
+template <class Item, class Read, class Repeated>
+void read_set(const json& list, std::vector<Item>& out, Read read, Repeated repeated) {
+  out.clear();
+  for (std::size_t n = 0; n < list.size(); ++n) {
+    const std::optional<Item> item = read(list[n], n);
+    if (!item) continue;
+    if (std::find(out.begin(), out.end(), *item) != out.end()) {
+      repeated(list[n], n);
+    } else {
+      out.push_back(*item);
+    }
+  }
 }
 
 // Integers as JSON has them: 5 and 5.0 are one number to it, but a fraction is a mistake here.
@@ -51,6 +74,10 @@ std::optional<std::uint64_t> as_integer(const json& value) {
 
 std::string Reader::place(const char* key) const {
   return path_.empty() ? key : path_ + "." + key;
+}
+
+std::string Reader::place(const char* key, std::size_t index) const {
+  return place(key) + "[" + std::to_string(index) + "]";
 }
 
 const json* Reader::find(Key key) {
@@ -83,7 +110,7 @@ void Reader::texts(Key key, std::vector<std::string>& value, Count count, const 
   value.clear();
   for (std::size_t i = 0; i < found->size(); ++i) {
     const json& item = (*found)[i];
-    const std::string where = place(key.name) + "[" + std::to_string(i) + "]";
+    const std::string where = place(key.name, i);
     if (!item.is_string()) {
       wrong(where, item, "must be a string");
       value.emplace_back();  // keeps the indices of the file
@@ -98,24 +125,35 @@ void Reader::texts(Key key, std::vector<std::string>& value, Count count, const 
 void Reader::number(Key key, std::uint64_t& value, NumberRange range) {
   const json* found = find(key);
   if (found == nullptr) return;
-  const bool is_word = range.word_for_zero != nullptr && found->is_string() && *found == range.word_for_zero;
-  if (is_word) {
-    value = 0;
-    return;
-  }
-  const auto integer = as_integer(*found);
-  const bool good = integer && *integer >= range.low && *integer <= range.high;
-  if (!good) return wrong(place(key.name), *found, allowed_numbers(range));
-  value = *integer;
+  if (const auto number = read_number(*found, place(key.name), range)) value = *number;
 }
 
-void Reader::size(Key key, std::uint64_t& value) {
+void Reader::numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) {
+  const json* found = find(key);
+  if (found == nullptr || !check_array(*found, place(key.name), count)) return;
+  read_set<std::uint64_t>(
+      *found, value,
+      [&](const json& item, std::size_t n) { return read_number(item, place(key.name, n), range); },
+      [&](const json& item, std::size_t n) { wrong(place(key.name, n), item, given_twice); });
+}
+
+std::optional<std::uint64_t> Reader::read_number(const json& value, const std::string& where,
+                                                 NumberRange range) {
+  const bool is_word = range.word_for_zero != nullptr && value.is_string() && value == range.word_for_zero;
+  if (is_word) return 0;
+  const auto integer = as_integer(value);
+  if (integer && *integer >= range.low && *integer <= range.high) return integer;
+  wrong(where, value, allowed_numbers(range));
+  return std::nullopt;
+}
+
+void Reader::size(Key key, std::uint64_t& value, SizeRange range) {
   const json* found = find(key);
   if (found == nullptr) return;
   const auto parsed =
       found->is_string() ? parse_size(found->get_ref<const std::string&>()) : as_integer(*found);
-  if (!parsed)
-    return wrong(place(key.name), *found, "must be bytes, such as 4096, \"64KiB\", \"1MiB\" or \"2GiB\"");
+  const bool good = parsed && *parsed >= range.low && *parsed <= range.high;
+  if (!good) return wrong(place(key.name), *found, allowed_sizes(range));
   value = *parsed;
 }
 
@@ -142,15 +180,31 @@ void Reader::flag(Key key, bool& value) {
 void Reader::choice(Key key, std::size_t& index, std::span<const std::string_view> words) {
   const json* found = find(key);
   if (found == nullptr) return;
+  if (const auto chosen = read_choice(*found, place(key.name), words)) index = *chosen;
+}
+
+void Reader::choices(Key key, std::vector<std::size_t>& indices, std::span<const std::string_view> words) {
+  const json* found = find(key);
+  if (found == nullptr || !check_array(*found, place(key.name), {0, words.size()})) return;
+  read_set<std::size_t>(
+      *found, indices,
+      [&](const json& item, std::size_t n) { return read_choice(item, place(key.name, n), words); },
+      [&](const json& item, std::size_t n) { wrong(place(key.name, n), item, given_twice); });
+}
+
+std::optional<std::size_t> Reader::read_choice(const json& value, const std::string& where,
+                                               std::span<const std::string_view> words) {
   const std::string allowed = "must be one of " + list_of(words);
-  if (!found->is_string()) return wrong(place(key.name), *found, allowed);
-  const auto& text = found->get_ref<const std::string&>();
-  const auto word = std::find(words.begin(), words.end(), text);
-  if (word == words.end()) {
-    const std::vector<std::string> candidates(words.begin(), words.end());
-    return wrong(place(key.name), *found, allowed + did_you_mean(text, candidates));
+  if (!value.is_string()) {
+    wrong(where, value, allowed);
+    return std::nullopt;
   }
-  index = static_cast<std::size_t>(word - words.begin());
+  const auto& text = value.get_ref<const std::string&>();
+  const auto word = std::find(words.begin(), words.end(), text);
+  if (word != words.end()) return static_cast<std::size_t>(word - words.begin());
+  const std::vector<std::string> candidates(words.begin(), words.end());
+  wrong(where, value, allowed + did_you_mean(text, candidates));
+  return std::nullopt;
 }
 
 void Reader::read_object(const json& value, const std::string& where, const Shape& shape) {
@@ -172,11 +226,19 @@ void Reader::object(Key key, const Shape& shape) {
   if (found != nullptr) read_object(*found, place(key.name), shape);
 }
 
+void Reader::object_or_word(Key key, const char* word, const Shape& shape) {
+  const json* found = find(key);
+  if (found == nullptr || *found == word) return;
+  if (!found->is_object())
+    return wrong(place(key.name), *found, "must be \"" + std::string(word) + "\" or an object");
+  read_object(*found, place(key.name), shape);
+}
+
 void Reader::list(Key key, Count count, const Shape& shape) {
   const json* found = find(key);
   if (found == nullptr || !check_array(*found, place(key.name), count)) return;
   for (std::size_t i = 0; i < found->size(); ++i) {
-    read_object((*found)[i], place(key.name) + "[" + std::to_string(i) + "]", shape);
+    read_object((*found)[i], place(key.name, i), shape);
   }
 }
 

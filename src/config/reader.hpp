@@ -2,6 +2,7 @@
 // The visitor that fills structs from a JSON tree and reports everything that doesn't fit.
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,14 @@ class Reader : public Visitor {
   void text(Key key, std::string& value, const TextCheck& check) override;
   void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) override;
   void number(Key key, std::uint64_t& value, NumberRange range) override;
-  void size(Key key, std::uint64_t& value) override;
+  void numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) override;
+  void size(Key key, std::uint64_t& value, SizeRange range) override;
   void duration(Key key, std::chrono::milliseconds& value, DurationRange range) override;
   void flag(Key key, bool& value) override;
   void choice(Key key, std::size_t& index, std::span<const std::string_view> words) override;
+  void choices(Key key, std::vector<std::size_t>& indices, std::span<const std::string_view> words) override;
   void object(Key key, const Shape& shape) override;
+  void object_or_word(Key key, const char* word, const Shape& shape) override;
   void list(Key key, Count count, const Shape& shape) override;
   void later(std::initializer_list<const char*> keys) override;
   void ignored(const char* key) override;
@@ -35,9 +39,15 @@ class Reader : public Visitor {
 
  private:
   [[nodiscard]] std::string place(const char* key) const;
+  [[nodiscard]] std::string place(const char* key, std::size_t index) const;
   // The value, or null if absent (then a required key has been reported).
   [[nodiscard]] const nlohmann::json* find(Key key);
   void wrong(const std::string& place, const nlohmann::json& value, const std::string& allowed);
+  // Nothing if `value` doesn't fit; reported.
+  std::optional<std::uint64_t> read_number(const nlohmann::json& value, const std::string& place,
+                                           NumberRange range);
+  std::optional<std::size_t> read_choice(const nlohmann::json& value, const std::string& place,
+                                         std::span<const std::string_view> words);
   void read_object(const nlohmann::json& value, const std::string& place, const Shape& shape);
   // False if `value` is not an array within `count`; reported.
   bool check_array(const nlohmann::json& value, const std::string& place, Count count);

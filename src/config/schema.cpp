@@ -25,18 +25,21 @@ class SchemaWriter : public Visitor {
     add(key, array(json{{"type", "string"}}, count));
   }
   void number(Key key, std::uint64_t& value, NumberRange range) override {
-    json type{{"type", "integer"}, {"minimum", range.low}, {"maximum", range.high}};
-    if (range.word_for_zero == nullptr) {
-      type["default"] = value;
-      return add(key, std::move(type));
-    }
-    json either{{"anyOf", json::array({json{{"const", range.word_for_zero}}, std::move(type)})}};
-    either["default"] = value == 0 ? json(range.word_for_zero) : json(value);
-    add(key, std::move(either));
+    json type = number_type(range);
+    type["default"] = as_written(value, range);
+    add(key, std::move(type));
   }
-  void size(Key key, std::uint64_t& value) override {
+  void numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) override {
+    json type = set(number_type(range), count);
+    for (const std::uint64_t each : value) type["default"].push_back(as_written(each, range));
+    add(key, std::move(type));
+  }
+  void size(Key key, std::uint64_t& value, SizeRange range) override {
     json type = reference("size");
     type["default"] = value == 0 ? json(0) : json(print_size(value));
+    // As with durations.
+    if (range.low != 0 || range.high != SizeRange{}.high)
+      type["description"] = "From " + print_size(range.low) + " to " + print_size(range.high) + ".";
     add(key, std::move(type));
   }
   void duration(Key key, std::chrono::milliseconds& value, DurationRange range) override {
@@ -49,11 +52,19 @@ class SchemaWriter : public Visitor {
   }
   void flag(Key key, bool& value) override { add(key, json{{"type", "boolean"}, {"default", value}}); }
   void choice(Key key, std::size_t& index, std::span<const std::string_view> words) override {
-    json type{{"enum", json::array()}, {"default", words[index]}};
-    for (const std::string_view word : words) type["enum"].push_back(word);
+    json type = one_of(words);
+    type["default"] = words[index];
+    add(key, std::move(type));
+  }
+  void choices(Key key, std::vector<std::size_t>& indices, std::span<const std::string_view> words) override {
+    json type = set(one_of(words), {0, words.size()});
+    for (const std::size_t index : indices) type["default"].push_back(words[index]);
     add(key, std::move(type));
   }
   void object(Key key, const Shape& shape) override { add(key, inside(shape)); }
+  void object_or_word(Key key, const char* word, const Shape& shape) override {
+    add(key, {{"anyOf", json::array({json{{"const", word}}, inside(shape)})}, {"default", word}});
+  }
   void list(Key key, Count count, const Shape& shape) override { add(key, array(inside(shape), count)); }
 
   // Keys of later versions are errors in this one, so an editor should mark them too.
@@ -75,6 +86,25 @@ class SchemaWriter : public Visitor {
     SchemaWriter inner;
     shape(inner);
     return std::move(inner).finish();
+  }
+  static json one_of(std::span<const std::string_view> words) {
+    json type{{"enum", json::array()}};
+    for (const std::string_view word : words) type["enum"].push_back(word);
+    return type;
+  }
+  static json number_type(NumberRange range) {
+    json type{{"type", "integer"}, {"minimum", range.low}, {"maximum", range.high}};
+    if (range.word_for_zero == nullptr) return type;
+    return {{"anyOf", json::array({json{{"const", range.word_for_zero}}, std::move(type)})}};
+  }
+  static json as_written(std::uint64_t value, NumberRange range) {
+    return value == 0 && range.word_for_zero != nullptr ? json(range.word_for_zero) : json(value);
+  }
+  static json set(json items, Count count) {
+    json out = array(std::move(items), count);
+    out["uniqueItems"] = true;
+    out["default"] = json::array();
+    return out;
   }
   static json array(json items, Count count) {
     json out{{"type", "array"}, {"items", std::move(items)}};

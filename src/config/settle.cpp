@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::size_t max_pem_bytes = 4U << 20U;
 constexpr std::size_t max_token_bytes = 4096;
+constexpr std::size_t max_secret_bytes = 4096;
+constexpr std::size_t min_secret_bytes = 16;  // 128 bits, if each byte were random
 constexpr const char* certificate_mark = "-----BEGIN CERTIFICATE-----";
 constexpr const char* key_mark = "PRIVATE KEY-----";
 
@@ -54,9 +56,11 @@ void Settler::settle(Config& config) {
   if (config.routes.empty() && only_one && !problems_.has("routes")) {
     config.routes.emplace_back().name = "default";
   }
-  for (Route& route : config.routes) {
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    Route& route = config.routes[i];
     if (route.name.empty()) route.name = default_route_name(route);
     if (route.upstream.empty() && only_one) route.upstream = config.upstreams[0].name;
+    read_secret(route.reroute, indexed("routes", i) + ".reroute.secret_file");
   }
   settle_admin(config.admin);
   if (config.log.access != "-") make_absolute(config.log.access);
@@ -113,6 +117,20 @@ void Settler::settle_admin(Admin& admin) {
   if (is_token(admin.token)) return;
   problems_.error("admin.token_file",
                   quote(admin.token_file) + " must hold one word of visible ASCII characters");
+}
+
+void Settler::read_secret(Reroute& reroute, const std::string& place) {
+  if (reroute.secret_file.empty()) return;
+  make_absolute(reroute.secret_file);
+  const FileContent content = world_.read_file(reroute.secret_file, max_secret_bytes);
+  if (!content.error.empty()) {
+    problems_.error(place, quote(reroute.secret_file) + " can't be read: " + content.error);
+    return;
+  }
+  reroute.secret = trimmed(content.bytes);
+  if (reroute.secret.size() >= min_secret_bytes) return;
+  problems_.error(place, quote(reroute.secret_file) + " must hold at least " +
+                             std::to_string(min_secret_bytes) + " bytes, white space around them aside");
 }
 
 void Settler::read_certificate(Certificate& certificate, const std::string& place) {

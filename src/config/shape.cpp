@@ -111,20 +111,57 @@ void ping(Visitor& v, Ping& p) {
   v.duration({"timeout"}, p.timeout, from_to(milliseconds(100), hours(1)));
 }
 
+void occasions(Visitor& v, std::vector<Occasion>& field) {
+  std::vector<std::size_t> indices;
+  for (const Occasion each : field) indices.push_back(static_cast<std::size_t>(each));
+  v.choices({"on"}, indices, words<Occasion>());
+  field.clear();
+  for (const std::size_t index : indices) field.push_back(static_cast<Occasion>(index));
+}
+
+void close_codes(Visitor& v, std::vector<std::uint16_t>& field) {
+  std::vector<std::uint64_t> codes;
+  for (const std::uint16_t each : field) codes.push_back(each == Reroute::no_code ? 0 : each);
+  v.numbers({"close_codes"}, codes, {0, Reroute::most_close_codes}, {1000, 4999, "none"});
+  field.clear();
+  for (const std::uint64_t each : codes)
+    field.push_back(each == 0 ? Reroute::no_code : static_cast<std::uint16_t>(each));
+}
+
+void reroute(Visitor& v, Reroute& r) {
+  constexpr SizeRange up_to_64_mib{0, 64ULL << 20};
+  occasions(v, r.on);
+  v.duration({"hold"}, r.hold, from_to(milliseconds(0), minutes(10)));
+  v.size({"hold_bytes"}, r.hold_bytes, up_to_64_mib);
+  choice(v, {"hold_unit"}, r.hold_unit);
+  number(v, {"attempts"}, r.attempts, {1, 100});
+  close_codes(v, r.close_codes);
+  v.object_or_word({"resend"}, "incomplete", [&](Visitor& inner) {
+    inner.size(required("unanswered"), r.resend_unanswered, {1, up_to_64_mib.high});
+  });
+  number(v, {"preamble"}, r.preamble, {0, 100});
+  number(v, {"preamble_answers"}, r.preamble_answers, {0, 100});
+  choice(v, {"compression"}, r.compression);
+  choice(v, {"move"}, r.move);
+  v.duration({"quiet"}, r.quiet, from_to(milliseconds(0), seconds(5)));
+  v.text({"secret_file"}, r.secret_file, nullptr);
+}
+
 void route(Visitor& v, Route& r) {
   v.text({"name"}, r.name, check_route_name);
   v.text({"host"}, r.host, check_host_pattern);
   v.text({"path"}, r.path, check_path_pattern);
   v.texts({"listeners"}, r.listeners, {0, 1000}, nullptr);
   v.text({"upstream"}, r.upstream, nullptr);
-  v.size({"max_message"}, r.max_message);
-  v.size({"max_message_to_client"}, r.max_message_to_client);
+  v.size({"max_message"}, r.max_message, {});
+  v.size({"max_message_to_client"}, r.max_message_to_client, {});
   v.duration({"idle_timeout"}, r.idle_timeout, off_or(seconds(1), a_month));
   v.duration({"max_age"}, r.max_age, off_or(seconds(1), a_month));
   v.duration({"close_timeout"}, r.close_timeout, from_to(milliseconds(10), minutes(10)));
   object(v, {"ping"}, r.ping, ping);
-  v.later({"feed", "origins", "max_messages_per_second", "reroute", "strip_prefix", "set_headers",
-           "remove_headers", "request_id"});
+  object(v, {"reroute"}, r.reroute, reroute);
+  v.later({"feed", "origins", "max_messages_per_second", "strip_prefix", "set_headers", "remove_headers",
+           "request_id"});
 }
 
 void backend(Visitor& v, BackendConfig& b) {
@@ -156,6 +193,11 @@ void outlier(Visitor& v, Outlier& o) {
   number(v, {"max_ejected_percent"}, o.max_ejected_percent, {0, 100});
 }
 
+void rebalance(Visitor& v, Rebalance& r) {
+  number(v, {"threshold"}, r.threshold, {0, 1000});
+  number(v, {"rate"}, r.rate, {1, 100'000});
+}
+
 void upstream(Visitor& v, Upstream& u) {
   v.text(required("name"), u.name, check_upstream_name);
   choice(v, {"policy"}, u.policy);
@@ -164,10 +206,12 @@ void upstream(Visitor& v, Upstream& u) {
   v.duration({"connect_timeout"}, u.connect_timeout, from_to(milliseconds(10), minutes(10)));
   v.duration({"handshake_timeout"}, u.handshake_timeout, from_to(milliseconds(10), minutes(10)));
   v.duration({"setup_timeout"}, u.setup_timeout, from_to(milliseconds(10), hours(1)));
+  number(v, {"move_rate"}, u.move_rate, {0, 100'000});
+  number(v, {"reroute_rate"}, u.reroute_rate, {0, 1'000'000});
+  object(v, {"rebalance"}, u.rebalance, rebalance);
   object(v, {"probe"}, u.probe, probe);
   object(v, {"outlier"}, u.outlier, outlier);
-  v.later({"sticky", "discover", "slow_start", "queue", "move_rate", "reroute_rate", "rebalance",
-           "proxy_protocol", "source"});
+  v.later({"sticky", "discover", "slow_start", "queue", "proxy_protocol", "source"});
 }
 
 void admin(Visitor& v, Admin& a) {
@@ -192,8 +236,8 @@ void log(Visitor& v, Log& l) {
 }
 
 void limits(Visitor& v, Limits& l) {
+  v.size({"hold_memory"}, l.hold_memory, {1ULL << 20, 1ULL << 40});
   number(v, {"tls_handshakes"}, l.tls_handshakes, {1, 100'000});
-  v.later({"hold_memory"});
 }
 
 }  // namespace

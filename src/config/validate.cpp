@@ -13,6 +13,10 @@ std::string indexed(const std::string& list, std::size_t index) {
   return list + "[" + std::to_string(index) + "]";
 }
 
+bool has(const std::vector<Occasion>& occasions, Occasion occasion) {
+  return std::find(occasions.begin(), occasions.end(), occasion) != occasions.end();
+}
+
 // Remembers where each text stood first. Empty texts are values that an earlier phase refused.
 class Uniqueness {
  public:
@@ -103,6 +107,41 @@ void check_route(const Config& config, std::size_t index, Problems& problems) {
   }
 }
 
+// Codes that a Close frame may carry (RFC 6455 section 7.4, as assigned today).
+bool may_be_sent(std::uint16_t code) {
+  const bool assigned = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
+  return assigned || code >= 3000 || code == Reroute::no_code;
+}
+
+// What can't work together; what only does less than it seems to is a warning.
+void check_reroute(const Config& config, const Reroute& reroute, const std::string& place,
+                   Problems& problems) {
+  const auto needs = [&](const char* key, const char* what) { problems.error(place + "." + key, what); };
+  for (std::size_t i = 0; i < reroute.close_codes.size(); ++i) {
+    if (may_be_sent(reroute.close_codes[i])) continue;
+    problems.error(indexed(place + ".close_codes", i),
+                   "is " + std::to_string(reroute.close_codes[i]) +
+                       ", must be 1000-1003, 1007-1014, 3000-4999 or \"none\": no Close has another code");
+  }
+  if (reroute.preamble_answers > 0 && reroute.preamble == 0)
+    needs("preamble_answers", "needs a preamble: there is nothing to be answered");
+  if (reroute.preamble_answers > 0 && reroute.compression == Compression::pass)
+    needs("preamble_answers",
+          "can't be had with compression \"pass\": swallowed answers may be what later ones refer to");
+  if (reroute.preamble > 0 && reroute.hold_bytes == 0)
+    needs("preamble", "needs hold_bytes: it is kept within them");
+  if (reroute.hold_unit == HoldUnit::message && reroute.hold_bytes == 0)
+    needs("hold_unit", "is \"message\", which needs hold_bytes");
+  const std::uint64_t most = config.limits.hold_memory;
+  if (reroute.hold_bytes > most) needs("hold_bytes", "must not be more than limits.hold_memory");
+  if (reroute.resend_unanswered > most)
+    needs("resend.unanswered", "must not be more than limits.hold_memory");
+  if (reroute.hold.count() == 0 && has(reroute.on, Occasion::lost))
+    problems.warning(
+        place + ".hold",
+        "is 0: a session whose backend is lost is closed at once, as without \"lost\" in \"on\"");
+}
+
 bool takes_everything(const Route& route) {
   return route.host.empty() && (route.path.empty() || route.path == "/*") && route.listeners.empty();
 }
@@ -117,6 +156,7 @@ void check_routes(const Config& config, Problems& problems) {
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const Route& route = config.routes[i];
     check_route(config, i, problems);
+    check_reroute(config, route.reroute, indexed("routes", i) + ".reroute", problems);
     names.check(route.name, indexed("routes", i) + ".name", "already the name of");
     used.insert(route.upstream);
     if (catch_all != nullptr) {
@@ -129,6 +169,20 @@ void check_routes(const Config& config, Problems& problems) {
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     const std::string& name = config.upstreams[i].name;
     if (!used.contains(name)) problems.warning(indexed("upstreams", i), quote(name) + " is used by no route");
+  }
+}
+
+// An upstream that evens out sessions which none of its routes lets go.
+void check_rebalance(const Config& config, Problems& problems) {
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const Upstream& upstream = config.upstreams[i];
+    const auto lets_go = [&](const Route& route) {
+      return route.upstream == upstream.name && has(route.reroute.on, Occasion::rebalance);
+    };
+    if (upstream.rebalance.threshold == 0 || std::ranges::any_of(config.routes, lets_go)) continue;
+    problems.warning(
+        indexed("upstreams", i) + ".rebalance",
+        "moves nothing: no route to " + quote(upstream.name) + " has \"rebalance\" in reroute.on");
   }
 }
 
@@ -149,6 +203,7 @@ void validate(const Config& config, Problems& problems) {
   check_listeners(config, problems);
   check_upstreams(config, problems);
   check_routes(config, problems);
+  check_rebalance(config, problems);
   check_admin(config.admin, problems);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,11 @@ struct NumberRange {
 };
 
 enum class Zero : std::uint8_t { within_range, means_off };
+
+struct SizeRange {
+  std::uint64_t low = 0;
+  std::uint64_t high = std::numeric_limits<std::uint64_t>::max();
+};
 
 struct DurationRange {
   std::chrono::milliseconds low{0};
@@ -53,13 +59,20 @@ class Visitor {
   virtual void text(Key key, std::string& value, const TextCheck& check) = 0;
   virtual void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) = 0;
   virtual void number(Key key, std::uint64_t& value, NumberRange range) = 0;
-  virtual void size(Key key, std::uint64_t& value) = 0;
+  /// A list without repetitions, each as number().
+  virtual void numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) = 0;
+  virtual void size(Key key, std::uint64_t& value, SizeRange range) = 0;
   virtual void duration(Key key, std::chrono::milliseconds& value, DurationRange range) = 0;
   virtual void flag(Key key, bool& value) = 0;
   virtual void choice(Key key, std::size_t& index, std::span<const std::string_view> words) = 0;
+  /// A list of words without repetitions; it may be empty.
+  virtual void choices(Key key, std::vector<std::size_t>& indices,
+                       std::span<const std::string_view> words) = 0;
 
   /// `shape` describes the inside; it is called if the key is present.
   virtual void object(Key key, const Shape& shape) = 0;
+  /// As object(); `word` in its place stands for the values that the fields have already.
+  virtual void object_or_word(Key key, const char* word, const Shape& shape) = 0;
   /// As object(), once per element, in order.
   virtual void list(Key key, Count count, const Shape& shape) = 0;
 

@@ -14,6 +14,11 @@ inline constexpr std::array<std::string_view, 2> policy_words{"least_connections
 inline constexpr std::array<std::string_view, 4> probe_type_words{"tcp", "http", "websocket", "none"};
 inline constexpr std::array<std::string_view, 4> log_level_words{"debug", "info", "warning", "error"};
 inline constexpr std::array<std::string_view, 2> log_format_words{"text", "json"};
+inline constexpr std::array<std::string_view, occasion_count> occasion_words{"lost", "unhealthy", "draining",
+                                                                             "rebalance"};
+inline constexpr std::array<std::string_view, 2> hold_unit_words{"frame", "message"};
+inline constexpr std::array<std::string_view, 3> compression_words{"pin", "strip", "pass"};
+inline constexpr std::array<std::string_view, 2> move_order_words{"make_first", "break_first"};
 
 template <class Enum>
 std::span<const std::string_view> words();
@@ -36,6 +41,22 @@ inline std::span<const std::string_view> words<LogLevel>() {
 template <>
 inline std::span<const std::string_view> words<LogFormat>() {
   return log_format_words;
+}
+template <>
+inline std::span<const std::string_view> words<Occasion>() {
+  return occasion_words;
+}
+template <>
+inline std::span<const std::string_view> words<HoldUnit>() {
+  return hold_unit_words;
+}
+template <>
+inline std::span<const std::string_view> words<Compression>() {
+  return compression_words;
+}
+template <>
+inline std::span<const std::string_view> words<MoveOrder>() {
+  return move_order_words;
 }
 
 }  // namespace holdfast::config

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "holdfast/ws/continuation.hpp"
 #include "holdfast/ws/handshake.hpp"
 
 namespace {
@@ -25,9 +27,20 @@ bool has_room(const ws::Fields& head) {
   return head.size() + 8 <= ws::max_head_fields && head.raw().size() + 1024 <= ws::max_head_bytes;
 }
 
+// What is offered instead of the client's own extensions is the only such thing in the request.
+void check_pinned_request(const ws::RequestHead& head, const ws::ForwardedBy& by,
+                          const ws::ClientHandshake& handshake) {
+  const auto offer = ws::pinned_offer(handshake.extensions, ws::ServerContext::must_go);
+  const std::string stem = ws::build_request_stem(head, by, {std::nullopt, ws::to_text(offer)});
+  const auto built = ws::RequestHead::parse(ws::finish_request(stem, key));
+  if (!built) return;  // the two flags made it too long
+  const auto again = ws::check_request(*built);
+  require(again.has_value() && ws::to_text(again->extensions) == ws::to_text(offer));
+}
+
 void check_built_request(const ws::RequestHead& head, const ws::ClientHandshake& handshake, ws::Trust trust) {
   const ws::ForwardedBy by{"192.0.2.1", std::string(*head.find("Host")), ws::Transport::tls, trust};
-  const auto built = ws::RequestHead::parse(ws::build_backend_request(head, by, key));
+  const auto built = ws::RequestHead::parse(ws::finish_request(ws::build_request_stem(head, by), key));
   if (!has_room(head)) return;
   require(built.has_value());
   require(built->target() == head.target());
@@ -37,6 +50,7 @@ void check_built_request(const ws::RequestHead& head, const ws::ClientHandshake&
   require(again->key == key && again->host == handshake.host);
   require(again->subprotocols == handshake.subprotocols);
   require(again->extensions.size() == handshake.extensions.size());
+  check_pinned_request(head, by, handshake);
 }
 
 void try_request(std::string_view bytes) {
@@ -68,10 +82,16 @@ void try_response(std::string_view bytes) {
   offer.extensions = ws::parse_extensions(extensions).value();
   const auto agreement = ws::check_answer(*head, offer, key);
   if (!agreement) return require(agreement.error().status == 502);
-  const auto again = ws::ResponseHead::parse(ws::build_client_answer(*head, key));
+  const ws::Agreement told = ws::pinned(*agreement);
+  // Written anew, parameters without blanks grow; only those of unknown extensions are so many.
+  if (told.extensions.size() > agreement->extensions.size() + 64) return;
+  const auto again = ws::ResponseHead::parse(ws::build_client_answer(*head, told, key));
   require(again.has_value());
   const auto agreed = ws::check_answer(*again, offer, key);
-  require(agreed.has_value() && agreed->extensions == agreement->extensions);
+  require(agreed.has_value() && agreed->extensions == told.extensions);
+  require(!ws::memory_of(told).of_client);
+  // The same answer of a second backend looks the same to the client.
+  require(ws::check_later_answer(*again, told, key).has_value());
 }
 
 }  // namespace

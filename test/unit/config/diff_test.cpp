@@ -34,17 +34,23 @@ TEST_CASE("each kind of change is one sentence") {
   now.upstreams[0].backends[0].weight = 3;
   now.upstreams[0].backends.pop_back();
   now.upstreams[0].probe.rise = 9;
+  now.upstreams[0].move_rate = 1;
+  now.upstreams[0].reroute_rate = 1;
+  now.upstreams[0].rebalance.threshold = 10;
+  now.routes[0].reroute.attempts = 1;
+  now.limits.hold_memory = 1ULL << 20;
   std::vector<std::string> sentences;
   for (const Change& change : diff(base(), now)) sentences.push_back(change.sentence);
   CHECK(sentences == std::vector<std::string>{
                          "setting workers needs a restart",
+                         "setting limits needs a restart",
                          "setting log changed",
                          "listener b removed",
                          "listener a changed: max_sessions",
-                         "upstream u changed: probe",
+                         "upstream u changed: move_rate, reroute_rate, rebalance, probe",
                          "backend u/127.0.0.1:12 removed",
                          "backend u/127.0.0.1:11 changed: weight",
-                         "route r1 changed: upstream",
+                         "route r1 changed: upstream, reroute",
                      });
 }
 

@@ -123,10 +123,10 @@ TEST_CASE("the report lists problems by place, numbers by value, and counts them
 
 TEST_CASE("keys of later versions are refused by a message of their own") {
   FakeWorld world;
-  const LoadResult result = world.load(with(R"("feeds": [], "limits": {"hold_memory": "1MiB"},
-      "routes": [{"reroute": {}, "origins": []}],)"));
+  const LoadResult result = world.load(with(R"("feeds": [], "upgrade_timeout": "1h",
+      "routes": [{"feed": "f", "origins": []}],)"));
   CHECK(result.problems.size() == 4);
-  for (const char* place : {"feeds", "limits.hold_memory", "routes[0].reroute", "routes[0].origins"}) {
+  for (const char* place : {"feeds", "upgrade_timeout", "routes[0].feed", "routes[0].origins"}) {
     CHECK(what_at(result, place) == "is not available in this version");
   }
 }

@@ -38,6 +38,9 @@ void collect(const json& type, const std::string& prefix, std::set<std::string>&
     const std::string path = prefix + key;
     out.insert(path);
     if (value.contains("properties")) collect(value, path + ".", out);
+    for (const json& either : value.value("anyOf", json::array())) {
+      if (either.contains("properties")) collect(either, path + ".", out);
+    }
     if (value.contains("items") && value["items"].contains("properties"))
       collect(value["items"], path + "[].", out);
   }
@@ -117,6 +120,13 @@ TEST_CASE("the schema tells defaults, words and required keys") {
   CHECK(route["ping"]["properties"]["interval"]["default"] == "20s");
   const json& upstream = properties["upstreams"]["items"];
   CHECK(upstream["required"] == json::array({"name", "backends"}));
+  const json& reroute = route["reroute"]["properties"];
+  CHECK(reroute["on"]["default"] == json::array({"lost", "unhealthy", "draining", "rebalance"}));
+  CHECK(reroute["on"]["uniqueItems"] == true);
+  CHECK(reroute["close_codes"]["items"]["anyOf"][0]["const"] == "none");
+  CHECK(reroute["close_codes"]["default"] == json::array({1001, 1012, 1013}));
+  CHECK(reroute["resend"]["default"] == "incomplete");
+  CHECK(reroute["resend"]["anyOf"][1]["required"] == json::array({"unanswered"}));
   CHECK(upstream["properties"]["policy"]["enum"] == json::array({"least_connections", "round_robin"}));
 }
 
