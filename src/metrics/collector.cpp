@@ -36,6 +36,8 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   handshakes(out);
   traffic(out);
   ends(out);
+  losses(out);
+  reroutes(out, sample);
   durations(out);
   backends(out, sample);
   process(out, sample);
@@ -102,7 +104,7 @@ void Registry::Collector::traffic(Families& out) const {
   std::move(bytes).append_to(out);
 }
 
-// Series appear with their first session: 15 reasons times 20 codes, nearly all of them zero for
+// Series appear with their first session: 19 reasons times 20 codes, nearly all of them zero for
 // ever, would drown the rest.
 void Registry::Collector::ends(Families& out) const {
   FamilyBuilder family = counter_family("holdfast_session_ends_total",
@@ -123,6 +125,56 @@ void Registry::Collector::ends(Families& out) const {
   std::move(family).append_to(out);
 }
 
+void Registry::Collector::losses(Families& out) const {
+  FamilyBuilder undelivered = counter_family("holdfast_messages_undelivered_total",
+                                             "Client messages that no backend can have received whole.");
+  FamilyBuilder unconfirmed = counter_family(
+      "holdfast_messages_unconfirmed_total",
+      "Client messages that a lost backend may or may not have processed: no message of it followed.");
+  FamilyBuilder resent =
+      counter_family("holdfast_messages_resent_total", "Client messages sent again to another backend.");
+  for (const auto& [name, blocks] : registry_.routes_) {
+    const auto total = [&blocks = blocks, this](Counter RouteCells::*member) {
+      return sum(blocks, registry_.pump_threads_,
+                 [member](const RouteCells& cells) -> const Counter& { return cells.*member; });
+    };
+    undelivered.counter({{"route", name}}, total(&RouteCells::undelivered));
+    unconfirmed.counter({{"route", name}}, total(&RouteCells::unconfirmed));
+    resent.counter({{"route", name}}, total(&RouteCells::resent));
+  }
+  for (FamilyBuilder* family : {&undelivered, &unconfirmed, &resent}) std::move(*family).append_to(out);
+}
+
+void Registry::Collector::reroutes(Families& out, const Sample& sample) const {
+  FamilyBuilder family = counter_family("holdfast_reroutes_total",
+                                        "Reroutes and moves of sessions that ended, by cause and result.");
+  for (const RerouteSample& item : sample.reroutes) {
+    family.counter({{"upstream", item.upstream}, {"cause", item.cause}, {"result", item.result}},
+                   static_cast<double>(item.count));
+  }
+  std::move(family).append_to(out);
+
+  const auto gauge = [&](const char* name, const char* help, Gauge PumpCells::*member) {
+    std::int64_t total = 0;
+    for (std::size_t i = 0; i < registry_.pump_threads_; ++i) total += (registry_.pumps_[i].*member).value();
+    FamilyBuilder one = gauge_family(name, help);
+    one.gauge({}, static_cast<double>(total));
+    std::move(one).append_to(out);
+  };
+  gauge("holdfast_sessions_stranded", "Sessions that should leave their backend and have nowhere to go.",
+        &PumpCells::stranded);
+  gauge("holdfast_stored_head_bytes", "Request heads kept for reroutes.", &PumpCells::stored_head_bytes);
+  gauge("holdfast_held_bytes",
+        "Frames kept back, messages kept for a resend and data of clients without a backend.",
+        &PumpCells::held_bytes);
+  FamilyBuilder spent =
+      counter_family("holdfast_hold_memory_spent_total",
+                     "How often limits.hold_memory made a session stream or pause instead of hold.");
+  const auto pick = [](const PumpCells& cells) -> const Counter& { return cells.hold_memory_spent; };
+  spent.counter({}, sum(registry_.pumps_, registry_.pump_threads_, pick));
+  std::move(spent).append_to(out);
+}
+
 void Registry::Collector::durations(Families& out) const {
   const auto add = [&out](const char* name, const char* help, const std::vector<const Histogram*>& cells) {
     FamilyBuilder family = histogram_family(name, help);
@@ -139,6 +191,8 @@ void Registry::Collector::durations(Families& out) const {
       gather(registry_.setup_, setups, &SetupCells::backend_connect_duration));
   add("holdfast_ping_rtt_seconds", "From our ping to its pong.",
       gather(registry_.pumps_, pumps, &PumpCells::ping_rtt));
+  add("holdfast_reroute_duration_seconds", "From a lost backend to the first byte that may flow again.",
+      gather(registry_.pumps_, pumps, &PumpCells::reroute_duration));
   add("holdfast_probe_duration_seconds", "How long probes took, whatever their result.",
       {&registry_.control_.probe_duration});
 

@@ -21,6 +21,8 @@ class Registry::Collector : public prometheus::Collectable {
   void handshakes(Families& out) const;
   void traffic(Families& out) const;
   void ends(Families& out) const;
+  void losses(Families& out) const;
+  void reroutes(Families& out, const Sample& sample) const;
   void durations(Families& out) const;
   void backends(Families& out, const Sample& sample) const;
   void process(Families& out, const Sample& sample) const;

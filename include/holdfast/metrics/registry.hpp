@@ -38,9 +38,18 @@ struct BackendSample {
   std::vector<Labelled> probes;    ///< by result
 };
 
+/// Reroutes and moves of one upstream that came to one end.
+struct RerouteSample {
+  std::string upstream;
+  std::string_view cause;  ///< of static storage, as `result`
+  std::string_view result;
+  std::uint64_t count = 0;
+};
+
 struct Sample {
   std::uint64_t generation = 0;
   std::vector<BackendSample> backends;
+  std::vector<RerouteSample> reroutes;  ///< those that are zero may be left out
 };
 
 struct BuildInfo {

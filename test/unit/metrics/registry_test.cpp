@@ -38,6 +38,7 @@ Sample one_backend() {
   backend.state = "draining";
   backend.failures = {{"timeout", 2}};
   backend.probes = {{"pass", 7}, {"fail", 1}};
+  sample.reroutes = {{"chat", "lost", "attached", 4}};
   return sample;
 }
 
@@ -50,11 +51,20 @@ std::unique_ptr<Registry> busy_registry() {
     route.flow(Direction::to_backend).messages.add();
     route.flow(Direction::to_client).bytes.add(100);
     route.end(Reason::client_closed, 1000);
+    route.undelivered.add(1);
+    route.unconfirmed.add(2);
+    route.resent.add(3);
     registry->sessions(thread, "public", "chat /ws").open.add(3);
     registry->listener(thread, "public").handshake(HandshakeResult::accepted);
     registry->listener(thread, "public").tls_handshake(TlsResult::failed);
     registry->setup(thread).handshake_duration.observe(std::chrono::milliseconds(2));
-    registry->pump(thread).session_duration.observe(std::chrono::seconds(2));
+    PumpCells& pump = registry->pump(thread);
+    pump.session_duration.observe(std::chrono::seconds(2));
+    pump.reroute_duration.observe(std::chrono::milliseconds(1500));
+    pump.stranded.add(1);
+    pump.stored_head_bytes.add(700);
+    pump.held_bytes.add(thread == 0 ? 5000 : -1000);
+    pump.hold_memory_spent.add(2);
   }
   registry->control().reloads_failed.add();
   return registry;
@@ -75,6 +85,16 @@ TEST_CASE("cells of all threads are summed at scrape") {
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="0.001"} 0)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="0.0025"} 2)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="+Inf"} 2)"));
+  CHECK(has_line(text, R"(holdfast_messages_undelivered_total{route="chat /ws"} 2)"));
+  CHECK(has_line(text, R"(holdfast_messages_unconfirmed_total{route="chat /ws"} 4)"));
+  CHECK(has_line(text, R"(holdfast_messages_resent_total{route="chat /ws"} 6)"));
+  CHECK(has_line(text, R"(holdfast_reroute_duration_seconds_bucket{le="1"} 0)"));
+  CHECK(has_line(text, R"(holdfast_reroute_duration_seconds_bucket{le="2"} 2)"));
+  CHECK(has_line(text, "holdfast_sessions_stranded 2"));
+  CHECK(has_line(text, "holdfast_stored_head_bytes 1400"));
+  CHECK(has_line(text, "holdfast_held_bytes 4000"));
+  CHECK(has_line(text, "holdfast_hold_memory_spent_total 4"));
+  CHECK(has_line(text, R"(holdfast_reroutes_total{upstream="chat",cause="lost",result="attached"} 4)"));
   CHECK(has_line(text, R"(holdfast_config_reloads_total{result="refused"} 1)"));
   CHECK(has_line(text, R"(holdfast_config_generation 3)"));
   CHECK(registry->open_sessions("public") == 5);
@@ -112,6 +132,15 @@ TEST_CASE("every promised name is exposed") {
                                        "holdfast_handshakes_total",
                                        "holdfast_tls_handshakes_total",
                                        "holdfast_session_ends_total",
+                                       "holdfast_messages_undelivered_total",
+                                       "holdfast_messages_unconfirmed_total",
+                                       "holdfast_messages_resent_total",
+                                       "holdfast_reroutes_total",
+                                       "holdfast_reroute_duration_seconds",
+                                       "holdfast_sessions_stranded",
+                                       "holdfast_stored_head_bytes",
+                                       "holdfast_held_bytes",
+                                       "holdfast_hold_memory_spent_total",
                                        "holdfast_frames_total",
                                        "holdfast_messages_total",
                                        "holdfast_bytes_total",
