@@ -66,8 +66,11 @@ std::optional<FailureKind> blame(Failure failure) noexcept {
   return std::nullopt;
 }
 
+Backend::Backend(std::shared_ptr<UpstreamState> state, std::string address)
+    : state_(std::move(state)), address_(std::move(address)) {}
+
 Backend::Backend(std::string upstream, std::string address)
-    : upstream_(std::move(upstream)), address_(std::move(address)) {}
+    : Backend(std::make_shared<UpstreamState>(std::move(upstream)), std::move(address)) {}
 
 bool Backend::eligible() const noexcept {
   return health() != Health::unhealthy && !ejected() && admin_state() == AdminState::active;
@@ -86,6 +89,14 @@ std::uint64_t Backend::failures(FailureKind kind) const noexcept {
 std::string Backend::last_error() const {
   const std::lock_guard lock(error_mutex_);
   return last_error_;
+}
+
+std::uint64_t Backend::reroutes_from() const noexcept {
+  return reroutes_from_.load(std::memory_order_relaxed);
+}
+
+std::uint64_t Backend::reroutes_to() const noexcept {
+  return reroutes_to_.load(std::memory_order_relaxed);
 }
 
 std::uint64_t Backend::max_sessions() const noexcept {
@@ -139,6 +150,28 @@ void Seat::leave() noexcept {
     backend_->trial_.compare_exchange_strong(taken, Backend::Trial::open);
   }
   backend_->sessions_.fetch_sub(1, std::memory_order_relaxed);
+  backend_.reset();
+}
+
+std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept {
+  auto& count = backend->dialling_;
+  std::uint32_t present = count.load(std::memory_order_relaxed);
+  do {
+    if (present >= UpstreamState::most_connecting) return std::nullopt;
+  } while (!count.compare_exchange_weak(present, present + 1, std::memory_order_relaxed));
+  return Dialling(backend);
+}
+
+Dialling& Dialling::operator=(Dialling&& other) noexcept {
+  if (this != &other) {
+    end();
+    backend_ = std::move(other.backend_);
+  }
+  return *this;
+}
+
+void Dialling::end() noexcept {
+  if (backend_ != nullptr) backend_->dialling_.fetch_sub(1, std::memory_order_relaxed);
   backend_.reset();
 }
 

@@ -4,8 +4,14 @@ namespace holdfast::upstream {
 
 std::shared_ptr<Backend> Registry::find_or_create(const std::string& upstream, const std::string& address) {
   auto& backend = backends_[{upstream, address}];
-  if (!backend) backend = std::make_shared<Backend>(upstream, address);
+  if (!backend) backend = std::make_shared<Backend>(state(upstream), address);
   return backend;
+}
+
+std::shared_ptr<UpstreamState> Registry::state(const std::string& upstream) {
+  auto& state = states_[upstream];
+  if (!state) state = std::make_shared<UpstreamState>(upstream);
+  return state;
 }
 
 std::shared_ptr<Backend> Registry::find(const std::string& upstream, const std::string& address) const {
@@ -15,7 +21,10 @@ std::shared_ptr<Backend> Registry::find(const std::string& upstream, const std::
 
 // If ours is the only reference, nobody else can make another one, so the count can't lie.
 std::size_t Registry::forget_unused() {
-  return std::erase_if(backends_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  const auto unused = [](const auto& entry) { return entry.second.use_count() == 1; };
+  const std::size_t forgotten = std::erase_if(backends_, unused);
+  std::erase_if(states_, unused);
+  return forgotten;
 }
 
 std::vector<std::shared_ptr<Backend>> Registry::all() const {

@@ -7,7 +7,11 @@ namespace holdfast::upstream {
 
 Upstream::Upstream(std::string name, balance::Policy policy, OutlierRules rules,
                    std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed)
-    : name_(std::move(name)), policy_(policy), members_(std::move(members)), outlier_(rules, members_) {
+    : name_(std::move(name)),
+      policy_(policy),
+      members_(std::move(members)),
+      state_(members_.empty() ? std::make_shared<UpstreamState>(name_) : members_.front()->upstream_state()),
+      outlier_(rules, members_) {
   picking_.rng.seed(seed);
 }
 
@@ -33,6 +37,26 @@ std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) cons
     // Another snapshot's pick took the last seat in between: on with the others.
     picking_.views[*index].full = true;
   }
+}
+
+Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclude) const {
+  Place place;
+  std::vector<const Backend*> passed_over(exclude.begin(), exclude.end());
+  for (const auto& member : members_) {
+    const bool crowded = member->dialling() >= UpstreamState::most_connecting;
+    if (!crowded || std::ranges::find(exclude, member.get()) != exclude.end()) continue;
+    passed_over.push_back(member.get());
+    if (member->eligible() && !member->full() && member->weight() != 0) place.busy = Busy::yes;
+  }
+  while ((place.seat = pick(passed_over))) {
+    place.dialling = try_dialling(place.seat->shared_backend());
+    if (place.dialling) return place;
+    // Another thread took the last place in between.
+    place.busy = Busy::yes;
+    passed_over.push_back(&place.seat->backend());
+    place.seat.reset();
+  }
+  return place;
 }
 
 Change Upstream::failed(Backend& backend, FailureKind kind, std::string what, TimePoint now) const {

@@ -84,12 +84,14 @@ Judged<Agreement> check_answer(const ResponseHead& head, const ClientHandshake& 
   return agreement;
 }
 
-std::string build_client_answer(const ResponseHead& head, std::string_view client_key,
-                                std::span<const ExtraField> extra) {
-  constexpr std::string_view dropped[] = {"Sec-WebSocket-Accept", "Content-Length"};
+std::string build_client_answer(const ResponseHead& head, const Agreement& agreement,
+                                std::string_view client_key, std::span<const ExtraField> extra) {
+  constexpr std::string_view dropped[] = {"Sec-WebSocket-Accept", "Sec-WebSocket-Extensions",
+                                          "Content-Length"};
   std::string out = status_line(101, "Switching Protocols");
   out += "Upgrade: websocket\r\nConnection: Upgrade\r\n";
   append_field(out, "Sec-WebSocket-Accept", accept_key(client_key));
+  if (!agreement.extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", agreement.extensions);
   append_end_to_end(out, head, dropped);
   for (const ExtraField& field : extra) append_field(out, field.name, field.value);
   return out += "\r\n";

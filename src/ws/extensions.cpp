@@ -4,12 +4,11 @@
 #include <utility>
 
 #include "holdfast/ws/frame.hpp"
+#include "ws/deflate.hpp"
 #include "ws/syntax.hpp"
 
 namespace holdfast::ws {
 namespace {
-
-constexpr std::string_view deflate_name = "permessage-deflate";
 
 // extension-list = 1#(token *(";" token ["=" (token / quoted-string)])), over one field value.
 class ExtensionReader {
@@ -90,82 +89,11 @@ class ExtensionReader {
   std::string_view rest_;
 };
 
-// The parameters of RFC 7692 section 7.1.
-struct Deflate {
-  enum class Window : std::uint8_t { absent, without_bits, with_bits };
-  enum class Takeover : std::uint8_t { allowed, refused };
-
-  Takeover server_takeover = Takeover::allowed;
-  Takeover client_takeover = Takeover::allowed;
-  Window server_window = Window::absent;
-  Window client_window = Window::absent;
-  unsigned server_bits = 15;
-  unsigned client_bits = 15;
-};
-
-// Window bits are 8..15 without a leading zero.
-std::optional<unsigned> parse_bits(const std::string& text) {
-  if (text.empty() || text[0] == '0') return std::nullopt;
-  const auto bits = parse_number(text, 15);
-  return bits && *bits >= 8 ? bits : std::nullopt;
-}
-
-bool apply_flag(const ExtensionParameter& parameter, Deflate::Takeover& takeover) {
-  if (parameter.value || takeover == Deflate::Takeover::refused) return false;
-  takeover = Deflate::Takeover::refused;
-  return true;
-}
-
-bool apply_window(const ExtensionParameter& parameter, Deflate::Window& window, unsigned& window_bits) {
-  if (window != Deflate::Window::absent) return false;
-  window = Deflate::Window::without_bits;
-  if (!parameter.value) return true;
-  const auto bits = parse_bits(*parameter.value);
-  if (!bits) return false;
-  window = Deflate::Window::with_bits;
-  window_bits = *bits;
-  return true;
-}
-
-// nullopt: unknown or repeated parameter, or a value that is none. Such an offer can only be declined,
-// such an answer only be refused.
-std::optional<Deflate> parse_deflate(const Extension& extension) {
-  Deflate deflate;
-  for (const ExtensionParameter& parameter : extension.parameters) {
-    bool good = false;
-    if (parameter.name == "server_no_context_takeover") {
-      good = apply_flag(parameter, deflate.server_takeover);
-    } else if (parameter.name == "client_no_context_takeover") {
-      good = apply_flag(parameter, deflate.client_takeover);
-    } else if (parameter.name == "server_max_window_bits") {
-      // Only the client's may stand without a number (sections 7.1.2.1 and 7.1.2.2).
-      good = parameter.value && apply_window(parameter, deflate.server_window, deflate.server_bits);
-    } else if (parameter.name == "client_max_window_bits") {
-      good = apply_window(parameter, deflate.client_window, deflate.client_bits);
-    }
-    if (!good) return std::nullopt;
-  }
-  return deflate;
-}
-
-// Section 7.1: what the client demands of the server must be granted; what restricts the client needs
-// the client's word that it can (window) or none (takeover).
-bool grants(const Deflate& answer, const Deflate& offer) {
-  using Window = Deflate::Window;
-  using Takeover = Deflate::Takeover;
-  if (answer.client_window == Window::without_bits) return false;
-  if (answer.client_window == Window::with_bits && offer.client_window == Window::absent) return false;
-  if (answer.client_window == Window::with_bits && answer.client_bits > offer.client_bits) return false;
-  if (offer.server_takeover == Takeover::refused && answer.server_takeover == Takeover::allowed) return false;
-  if (offer.server_window == Window::absent) return true;
-  return answer.server_window != Window::absent && answer.server_bits <= offer.server_bits;
-}
-
 std::optional<std::string> fault_in_deflate(std::span<const Extension> offer, const Extension& extension) {
   const auto answer = parse_deflate(extension);
   if (!answer) return "The permessage-deflate answer has an illegal parameter.";
   const bool granted = std::any_of(offer.begin(), offer.end(), [&](const Extension& one) {
-    if (!equal_ignoring_case(one.name, deflate_name)) return false;
+    if (!is_deflate(one)) return false;
     const auto wanted = parse_deflate(one);
     return wanted && grants(*answer, *wanted);
   });
@@ -189,6 +117,19 @@ Judged<std::vector<Extension>> parse_extensions(std::span<const std::string_view
   return extensions;
 }
 
+std::string to_text(std::span<const Extension> extensions) {
+  std::string text;
+  for (const Extension& extension : extensions) {
+    if (!text.empty()) text += ", ";
+    text += extension.name;
+    for (const ExtensionParameter& parameter : extension.parameters) {
+      text.append("; ").append(parameter.name);
+      if (parameter.value) text.append("=").append(*parameter.value);
+    }
+  }
+  return text;
+}
+
 std::optional<std::string> fault_in_answer(std::span<const Extension> offer,
                                            std::span<const Extension> answer) {
   for (const Extension& extension : answer) {
@@ -198,7 +139,7 @@ std::optional<std::string> fault_in_answer(std::span<const Extension> offer,
     if (std::count_if(answer.begin(), answer.end(), named(extension.name)) > 1) {
       return "The answer has an extension twice.";
     }
-    if (!equal_ignoring_case(extension.name, deflate_name)) continue;
+    if (!is_deflate(extension)) continue;
     if (auto fault = fault_in_deflate(offer, extension)) return fault;
   }
   return std::nullopt;
@@ -206,7 +147,7 @@ std::optional<std::string> fault_in_answer(std::span<const Extension> offer,
 
 std::uint8_t allowed_rsv(std::span<const Extension> answer) noexcept {
   if (answer.empty()) return 0;
-  return std::all_of(answer.begin(), answer.end(), named(deflate_name)) ? rsv1 : rsv_all;
+  return std::all_of(answer.begin(), answer.end(), is_deflate) ? rsv1 : rsv_all;
 }
 
 }  // namespace holdfast::ws

@@ -133,6 +133,18 @@ void append_forwarding(std::string& out, const RequestHead& head, const Forwarde
   }
 }
 
+void append_offered(std::string& out, std::string_view name, const std::optional<std::string>& value) {
+  if (value && !value->empty()) append_field(out, name, *value);
+}
+
+// Of a body that there isn't, or offers that are written anew.
+bool is_replaced(std::string_view name, const Offer& offer) {
+  constexpr std::string_view no_body[] = {"Content-Length", "Expect"};
+  if (is_any_of(name, no_body)) return true;
+  if (offer.subprotocols && equal_ignoring_case(name, "Sec-WebSocket-Protocol")) return true;
+  return offer.extensions && equal_ignoring_case(name, "Sec-WebSocket-Extensions");
+}
+
 // Fields of which we write our own.
 bool is_replaced(std::string_view name, Trust trust) {
   constexpr std::string_view always[] = {"Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept",
@@ -189,24 +201,32 @@ std::string accept_key(std::string_view key) {
   return base64(digest);
 }
 
-std::string build_backend_request(const RequestHead& head, const ForwardedBy& by, std::string_view key,
-                                  std::span<const ExtraField> extra) {
-  constexpr std::string_view no_body[] = {"Content-Length", "Expect"};
+std::string build_request_stem(const RequestHead& head, const ForwardedBy& by, const Offer& offer,
+                               std::span<const ExtraField> extra) {
   std::string out;
   out.reserve(head.raw().size() + 256);
   out.append("GET ").append(head.target()).append(" HTTP/1.1\r\n");
   const auto named = list_of_connection(head);
   for (std::size_t i = 0; i < head.size(); ++i) {
     const Field field = head[i];
-    if (is_hop_by_hop(field.name, named) || is_any_of(field.name, no_body)) continue;
+    if (is_hop_by_hop(field.name, named) || is_replaced(field.name, offer)) continue;
     if (!is_replaced(field.name, by.trust)) append_field(out, field.name, field.value);
   }
   append_forwarding(out, head, by);
+  append_offered(out, "Sec-WebSocket-Protocol", offer.subprotocols);
+  append_offered(out, "Sec-WebSocket-Extensions", offer.extensions);
   for (const ExtraField& field : extra) append_field(out, field.name, field.value);
   append_field(out, "Sec-WebSocket-Version", "13");
+  return out += "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+}
+
+std::string finish_request(std::string_view stem, std::string_view key, std::span<const ExtraField> extra) {
+  std::string out;
+  out.reserve(stem.size() + 256);
+  out += stem;
+  for (const ExtraField& field : extra) append_field(out, field.name, field.value);
   append_field(out, "Sec-WebSocket-Key", key);
-  out += "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-  return out;
+  return out += "\r\n";
 }
 
 }  // namespace holdfast::ws

@@ -21,6 +21,7 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/error.hpp"
+#include "holdfast/upstream/state.hpp"
 
 namespace holdfast::upstream {
 
@@ -42,13 +43,19 @@ inline constexpr std::size_t failure_kinds = 6;
 // or we gave up ourselves).
 [[nodiscard]] std::optional<FailureKind> blame(Failure failure) noexcept;
 
+class Dialling;
+
 class Backend {
  public:
+  // `state`: shared by all backends of the upstream (Registry::state); never null.
+  Backend(std::shared_ptr<UpstreamState> state, std::string address);
+  // On its own: with a state that no other backend shares.
   Backend(std::string upstream, std::string address);
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
 
-  [[nodiscard]] const std::string& upstream() const noexcept { return upstream_; }
+  [[nodiscard]] const std::string& upstream() const noexcept { return state_->name(); }
+  [[nodiscard]] const std::shared_ptr<UpstreamState>& upstream_state() const noexcept { return state_; }
   [[nodiscard]] const std::string& address() const noexcept { return address_; }  // as written in the config
 
   [[nodiscard]] Health health() const noexcept { return health_.load(std::memory_order_relaxed); }
@@ -63,6 +70,11 @@ class Backend {
   [[nodiscard]] std::uint64_t picks() const noexcept { return picks_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t failures(FailureKind kind) const noexcept;
   [[nodiscard]] std::string last_error() const;  // empty = none yet
+  // Sessions that left it by a reroute or a move, and that came to it by one.
+  [[nodiscard]] std::uint64_t reroutes_from() const noexcept;
+  [[nodiscard]] std::uint64_t reroutes_to() const noexcept;
+  // Reroutes' dials under way (see Dialling).
+  [[nodiscard]] std::uint32_t dialling() const noexcept { return dialling_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t max_sessions() const noexcept;  // 0 = no limit
 
@@ -75,9 +87,18 @@ class Backend {
 
   // Counts it and keeps `what` as last_error. Upstream::failed does this and judges it, too.
   void count_failure(FailureKind kind, std::string what);
+  // Some leg to it has answered a WebSocket ping of ours; pump threads say so.
+  void note_pong() noexcept {
+    if (!answers_pings()) answers_pings_.store(true, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool answers_pings() const noexcept { return answers_pings_.load(std::memory_order_relaxed); }
+  void count_reroute_from() noexcept { reroutes_from_.fetch_add(1, std::memory_order_relaxed); }
+  void count_reroute_to() noexcept { reroutes_to_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   friend class Seat;
+  friend class Dialling;
+  friend std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept;
   friend class Outlier;
 
   // After readmission one try at a time, until one succeeds: a backend that takes connections but
@@ -94,7 +115,7 @@ class Backend {
     Probed probed = Probed::not_yet;  // the latest probe since the ejection
   };
 
-  const std::string upstream_;
+  const std::shared_ptr<UpstreamState> state_;
   const std::string address_;
 
   // Written by the control thread.
@@ -106,6 +127,10 @@ class Backend {
   // Written by setup threads (and by pump threads that drop seats).
   std::atomic<std::uint32_t> sessions_{0};
   std::atomic<std::uint64_t> picks_{0};
+  std::atomic<bool> answers_pings_{false};
+  std::atomic<std::uint64_t> reroutes_from_{0};
+  std::atomic<std::uint64_t> reroutes_to_{0};
+  std::atomic<std::uint32_t> dialling_{0};
   std::atomic<Trial> trial_{Trial::none};
   std::atomic<bool> ejected_{false};
   std::array<std::atomic<std::uint64_t>, failure_kinds> failures_{};
@@ -140,5 +165,24 @@ class Seat {
   std::shared_ptr<Backend> backend_;
   Kind kind_;
 };
+
+// One reroute's dial, from the pick to the backend's answer: a lost backend's sessions must not fall upon
+// another one's listen backlog all at once. Move-only; any thread.
+class Dialling {
+ public:
+  Dialling(Dialling&& other) noexcept = default;
+  Dialling& operator=(Dialling&& other) noexcept;
+  ~Dialling() { end(); }
+
+ private:
+  friend std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept;
+  explicit Dialling(std::shared_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
+  void end() noexcept;
+
+  std::shared_ptr<Backend> backend_;  // null when moved from
+};
+
+// nullopt when UpstreamState::most_connecting are under way.
+[[nodiscard]] std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept;
 
 }  // namespace holdfast::upstream

@@ -20,14 +20,18 @@ class Registry {
   // nullptr if unknown.
   [[nodiscard]] std::shared_ptr<Backend> find(const std::string& upstream, const std::string& address) const;
 
-  // Forgets the backends that no snapshot and no session holds any more; how many.
-  // Call it once old snapshots are gone, and now and then: sessions end later.
+  // The upstream's state, made at the first call of a name.
+  [[nodiscard]] std::shared_ptr<UpstreamState> state(const std::string& upstream);
+
+  // Forgets the backends and upstream states that no snapshot and no session holds any more; how many
+  // backends. Call it once old snapshots are gone, and now and then: sessions end later.
   std::size_t forget_unused();
 
   [[nodiscard]] std::vector<std::shared_ptr<Backend>> all() const;  // sorted by upstream, address
 
  private:
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;
+  std::map<std::string, std::shared_ptr<UpstreamState>> states_;
 };
 
 }  // namespace holdfast::upstream

@@ -33,8 +33,8 @@ class TokenBucket {
 };
 
 /// Keeps retries from multiplying the load of a sick upstream: every first try earns a fifth of a retry, and
-/// ten a second come by themselves; up to 100 are saved. Reroutes may overdraw it and so go first: a new
-/// handshake's retry is refused while it is overdrawn.
+/// ten a second come by themselves; it begins with ten, and up to 100 are saved. Reroutes may overdraw it, by
+/// 100 at most, and so go first: a new handshake's retry is refused while it is overdrawn.
 class RetryBudget {
  public:
   void first_try(TimePoint now) noexcept;

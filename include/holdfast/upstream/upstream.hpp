@@ -29,12 +29,24 @@ class Upstream {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] balance::Policy policy() const noexcept { return policy_; }
   [[nodiscard]] std::span<const std::shared_ptr<Backend>> backends() const noexcept { return members_; }
+  // What its backends share.
+  [[nodiscard]] UpstreamState& state() const noexcept { return *state_; }
   [[nodiscard]] const Outlier& outlier() const noexcept { return outlier_; }
   // Some backend is eligible (it may be full): what /readyz asks.
   [[nodiscard]] bool has_eligible() const noexcept;
 
   // Picks and counts. nullopt: nobody is eligible with room, `exclude` (already tried ones) aside.
   [[nodiscard]] std::optional<Seat> pick(std::span<const Backend* const> exclude = {}) const;
+
+  // As above for a reroute's dial: backends at their most_connecting are passed over. With neither seat nor
+  // dialling, `busy` tells whether somebody will be there once a dial has ended.
+  enum class Busy : std::uint8_t { no, yes };
+  struct Place {
+    std::optional<Seat> seat;
+    std::optional<Dialling> dialling;
+    Busy busy = Busy::no;
+  };
+  [[nodiscard]] Place pick_for_reroute(std::span<const Backend* const> exclude) const;
 
   // The outcome of a dial. `failed` counts it, keeps `what` as the last error and may eject.
   Change failed(Backend& backend, FailureKind kind, std::string what, TimePoint now) const;
@@ -53,6 +65,7 @@ class Upstream {
   const std::string name_;
   const balance::Policy policy_;
   const std::vector<std::shared_ptr<Backend>> members_;
+  const std::shared_ptr<UpstreamState> state_;
   const Outlier outlier_;
   mutable Picking picking_;
 };

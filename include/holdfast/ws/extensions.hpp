@@ -27,6 +27,9 @@ struct Extension {
 // backend's answer makes it 502).
 [[nodiscard]] Judged<std::vector<Extension>> parse_extensions(std::span<const std::string_view> values);
 
+// As a field value: "name; parameter=value, name". Values are tokens, so none needs quotes.
+[[nodiscard]] std::string to_text(std::span<const Extension> extensions);
+
 // What is wrong with `answer`, or nothing. Each extension of the answer must have been offered and
 // may appear once; permessage-deflate must be a legal answer to one of its offers.
 [[nodiscard]] std::optional<std::string> fault_in_answer(std::span<const Extension> offer,

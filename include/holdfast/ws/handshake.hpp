@@ -2,13 +2,15 @@
 // out. The proxy owns both handshakes: the backend gets a key of ours, the client an Accept of ours.
 // Safe in every thread.
 //
-// Order of use: RequestHead::parse -> check_request -> (pick, connect) build_backend_request ->
-// ResponseHead::parse -> status 101: check_answer, build_client_answer; else: build_relayed_head.
+// Order of use: RequestHead::parse -> check_request -> build_request_stem -> (pick, connect) finish_request
+// -> ResponseHead::parse -> status 101: check_answer, build_client_answer; else: build_relayed_head.
+// What a session needs to go on with another backend: continuation.hpp.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,31 +60,41 @@ struct ForwardedBy {
   Trust trust = Trust::untrusted;
 };
 
-// The whole request head for a backend. All end-to-end fields pass in order, the target as it is.
+// What a request to a backend offers. nullopt = just what the client wrote; empty = no such field.
+struct Offer {
+  std::optional<std::string> subprotocols;
+  std::optional<std::string> extensions;
+};
+
+// The request head for a backend but for its key and its end, which finish_request appends. All end-to-end
+// fields pass in order, the target as it is.
 // Dropped: hop-by-hop fields and those that Connection names (but never Host, Origin, Cookie,
 // Authorization, Sec-WebSocket-* or X-Forwarded-*: a client must not take the backend's means of judging it
 // away), Expect and body framing (there is no body), Holdfast-*, and from untrusted peers X-Forwarded-* and
 // Forwarded ('_' counts as '-', because CGI-like backends can't tell them apart).
 // X-Forwarded-For/-Proto/-Host are always set; a trusted peer's For and Forwarded are appended to,
 // its Proto and Host kept.
-[[nodiscard]] std::string build_backend_request(const RequestHead& head, const ForwardedBy& by,
-                                                std::string_view key, std::span<const ExtraField> extra = {});
+[[nodiscard]] std::string build_request_stem(const RequestHead& head, const ForwardedBy& by,
+                                             const Offer& offer = {}, std::span<const ExtraField> extra = {});
+[[nodiscard]] std::string finish_request(std::string_view stem, std::string_view key,
+                                         std::span<const ExtraField> extra = {});
 
 // What the backend's 101 settled.
 struct Agreement {
   std::string subprotocol;       // empty = none
-  std::string extensions;        // the answer's text, joined by ", "; empty = none
+  std::string extensions;        // the answer's text, joined by ", "; empty = none. What the client is told
   std::uint8_t allowed_rsv = 0;  // for Limits::allowed_rsv in both directions
 };
 
-// `offer` is the client's, `key` the one sent to this backend. A rejection (502) is garbage: the
-// backend is not usable for this handshake, another one may be tried.
+// `offer` and `key` are what was sent to this backend. A rejection (502) is garbage: the backend is not
+// usable for this handshake, another one may be tried.
 [[nodiscard]] Judged<Agreement> check_answer(const ResponseHead& head, const ClientHandshake& offer,
                                              std::string_view key);
 
-// The 101 for the client: our Upgrade, Connection and Accept, and the backend's end-to-end fields in
-// order, each as often as it came. `head` has passed check_answer.
-[[nodiscard]] std::string build_client_answer(const ResponseHead& head, std::string_view client_key,
+// The 101 for the client: our Upgrade, Connection and Accept, the agreed extensions, and the backend's
+// other end-to-end fields in order, each as often as it came. `head` has passed check_answer.
+[[nodiscard]] std::string build_client_answer(const ResponseHead& head, const Agreement& agreement,
+                                              std::string_view client_key,
                                               std::span<const ExtraField> extra = {});
 
 // A non-101 answer for the client: always HTTP/1.1 with Connection: close. Body framing is kept, so

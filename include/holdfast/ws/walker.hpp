@@ -78,6 +78,8 @@ class Walker {
   [[nodiscard]] bool at_frame_boundary() const noexcept { return frame_remaining_ == 0; }
   // Nor is a fragmented message.
   [[nodiscard]] bool at_message_boundary() const noexcept { return frame_remaining_ == 0 && !message_open_; }
+  // The message under way has further frames, or its frame under way is not its last.
+  [[nodiscard]] bool message_open() const noexcept { return message_open_; }
   // Payload bytes of the present data frame that were not consumed yet.
   [[nodiscard]] std::uint64_t frame_remaining() const noexcept { return frame_remaining_; }
 

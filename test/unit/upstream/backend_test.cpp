@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <vector>
+
 #include "holdfast/upstream/registry.hpp"
 
 namespace holdfast::upstream {
@@ -118,6 +120,59 @@ TEST_CASE("the registry forgets only backends that nobody holds") {
   CHECK(registry.forget_unused() == 1);
   CHECK(registry.find("chat", "a:1") == held);
   CHECK(registry.find("chat", "b:1") == nullptr);
+}
+
+TEST_CASE("an upstream's backends share one state, which lives as long as one of them") {
+  Registry registry;
+  auto one = registry.find_or_create("chat", "a:1");
+  auto other = registry.find_or_create("chat", "b:1");
+  CHECK(one->upstream_state() == other->upstream_state());
+  CHECK(one->upstream_state() == registry.state("chat"));
+  CHECK(registry.state("chat")->name() == "chat");
+  CHECK(registry.state("news") != registry.state("chat"));
+  CHECK(one->upstream() == "chat");
+
+  const std::weak_ptr<UpstreamState> watched = one->upstream_state();
+  one.reset();
+  CHECK(registry.forget_unused() == 1);
+  CHECK(registry.state("chat") == watched.lock());
+  other.reset();
+  CHECK(registry.forget_unused() == 1);
+  // Its last backend went in the same round.
+  CHECK(watched.expired());
+}
+
+TEST_CASE("a state that somebody holds is the same when its backends come back") {
+  Registry registry;
+  const auto held = registry.state("chat");
+  registry.forget_unused();
+  CHECK(registry.find_or_create("chat", "a:1")->upstream_state() == held);
+}
+
+TEST_CASE("a backend counts the dials of reroutes while they last and takes no more than its limit") {
+  const auto one = backend();
+  std::vector<Dialling> dials;
+  for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n) dials.push_back(*try_dialling(one));
+  CHECK(one->dialling() == UpstreamState::most_connecting);
+  CHECK_FALSE(try_dialling(one).has_value());
+  CHECK(one->dialling() == UpstreamState::most_connecting);
+  dials.pop_back();
+  auto again = try_dialling(one);
+  REQUIRE(again.has_value());
+  dials.front() = *std::move(again);
+  CHECK(one->dialling() == UpstreamState::most_connecting - 1);
+  dials.clear();
+  again.reset();
+  CHECK(one->dialling() == 0);
+}
+
+TEST_CASE("reroutes are counted where they left and where they came to") {
+  const auto one = backend();
+  one->count_reroute_from();
+  one->count_reroute_to();
+  one->count_reroute_to();
+  CHECK(one->reroutes_from() == 1);
+  CHECK(one->reroutes_to() == 2);
 }
 
 }  // namespace

@@ -122,5 +122,56 @@ TEST_CASE("a mute backend does not become the black hole of least connections") 
   CHECK(members[0]->last_error() == "no answer");
 }
 
+// Story: nine thousand sessions lost one backend; all of them at once would have fallen on the next one.
+TEST_CASE("a reroute passes over backends with too many dials under way and says whether waiting helps") {
+  const auto members = backends(3);
+  const Upstream one = upstream(members);
+  std::vector<Upstream::Place> places;
+  for (std::uint32_t n = 0; n < 2 * UpstreamState::most_connecting; ++n) {
+    const Backend* const lost[] = {members[0].get()};
+    places.push_back(one.pick_for_reroute(lost));
+    REQUIRE(places.back().dialling.has_value());
+  }
+  CHECK(members[1]->dialling() == UpstreamState::most_connecting);
+  CHECK(members[2]->dialling() == UpstreamState::most_connecting);
+  CHECK(members[0]->sessions() == 0);
+
+  const Backend* const lost[] = {members[0].get()};
+  const auto picks = members[1]->picks() + members[2]->picks();
+  const Upstream::Place none = one.pick_for_reroute(lost);
+  CHECK_FALSE(none.seat.has_value());
+  CHECK(none.busy == Upstream::Busy::yes);
+  CHECK(members[1]->picks() + members[2]->picks() == picks);
+  // Somebody else's sessions still find the third one.
+  CHECK(&one.pick_for_reroute({}).seat->backend() == members[0].get());
+
+  members[0]->set_health(Health::unhealthy);
+  CHECK(one.pick_for_reroute({}).busy == Upstream::Busy::yes);
+  places.clear();
+  CHECK(one.pick_for_reroute(lost).seat.has_value());
+}
+
+TEST_CASE("waiting for a dial to end helps nobody whose backends are excluded or may not be picked") {
+  const auto members = backends(2);
+  const Upstream one = upstream(members);
+  std::vector<Dialling> dials;
+  for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n)
+    dials.push_back(*try_dialling(members[0]));
+  const Backend* const both[] = {members[0].get(), members[1].get()};
+  CHECK(one.pick_for_reroute(both).busy == Upstream::Busy::no);
+  const Backend* const second[] = {members[1].get()};
+  CHECK(one.pick_for_reroute(second).busy == Upstream::Busy::yes);
+  members[0]->set_admin_state(AdminState::draining);
+  CHECK(one.pick_for_reroute(second).busy == Upstream::Busy::no);
+}
+
+TEST_CASE("an upstream knows the state of its backends") {
+  const auto state = std::make_shared<UpstreamState>("u");
+  const Upstream one =
+      upstream({std::make_shared<Backend>(state, "1"), std::make_shared<Backend>(state, "2")});
+  CHECK(&one.state() == state.get());
+  CHECK(upstream({}).state().name() == "u");
+}
+
 }  // namespace
 }  // namespace holdfast::upstream

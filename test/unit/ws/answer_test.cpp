@@ -81,9 +81,21 @@ TEST_CASE("the client's 101 has our handshake fields and the backend's own ones,
   const auto head = head_of(good_fields +
                             "Set-Cookie: a\r\nServer: s\r\nSet-Cookie: b\r\nSec-WebSocket-Protocol: p\r\n"
                             "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 1\r\nContent-Length: 0\r\n");
-  CHECK(build_client_answer(head, key) ==
+  CHECK(build_client_answer(head, {}, key) ==
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + accept_field +
             "Set-Cookie: a\r\nServer: s\r\nSet-Cookie: b\r\nSec-WebSocket-Protocol: p\r\n\r\n");
+}
+
+TEST_CASE("the client's 101 names the agreed extensions in one field, whatever the backend's answer said") {
+  const auto head = head_of(good_fields +
+                            "Sec-WebSocket-Extensions: permessage-deflate\r\nServer: s\r\n"
+                            "Sec-WebSocket-Extensions: other\r\n");
+  const Agreement agreement{"", "permessage-deflate; client_no_context_takeover", rsv1};
+  const std::string text = build_client_answer(head, agreement, key);
+  CHECK(text.ends_with(accept_field +
+                       "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
+                       "Server: s\r\n\r\n"));
+  CHECK(build_client_answer(head, {}, key).find("Sec-WebSocket-Extensions") == std::string::npos);
 }
 
 TEST_CASE("a relayed answer keeps status, fields and framing but closes") {

@@ -28,6 +28,15 @@ TEST_CASE("extension lists keep order, parameters and unquoted values over sever
   CHECK(extensions[2].name == "c");
 }
 
+TEST_CASE("extensions are written as they can be read again") {
+  const char* const text =
+      "permessage-deflate; client_max_window_bits=10; server_no_context_takeover, x; y=\"1\"";
+  CHECK(to_text(parsed(text)) ==
+        "permessage-deflate; client_max_window_bits=10; server_no_context_takeover, x; y=1");
+  CHECK(to_text(parsed(to_text(parsed(text)))) == to_text(parsed(text)));
+  CHECK(to_text({}).empty());
+}
+
 TEST_CASE("malformed extension lists are rejected with 400") {
   for (const std::string_view text : {"a b", ";x", "a;", "a;=1", "a;x=", "a;x=\"", "a;x=\"\"", "a;x=\"1 2\"",
                                       "a;x=\"1", "a;x=\"\\", "a=1", "a;x=1 y", "\"a\"", "a;x==1"}) {

@@ -37,7 +37,7 @@ ForwardedBy by(Trust trust, Transport transport = Transport::tls) {
 }
 
 std::string built(const std::string& more, const ForwardedBy& forwarded) {
-  return build_backend_request(head_of(good_fields + more), forwarded, "OURKEY");
+  return finish_request(build_request_stem(head_of(good_fields + more), forwarded), "OURKEY");
 }
 
 bool has_line(const std::string& text, const std::string& line) {
@@ -139,8 +139,8 @@ TEST_CASE("the backend's request passes end-to-end fields in order and replaces 
         "User-Agent: ua\r\nX-Mine: 1\r\nX-Mine: 2\r\nSec-WebSocket-Protocol: p\r\nSec-WebSocket-Extensions: "
         "e\r\n"
         "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: OURKEY\r\nConnection: Upgrade\r\nUpgrade: "
-        "websocket\r\n\r\n");
+        "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: OURKEY\r\n\r\n");
 }
 
 TEST_CASE("the backend's request has no hop-by-hop fields and none that Connection names") {
@@ -201,10 +201,40 @@ TEST_CASE("Forwarded writes IPv6 in brackets and what is no address as unknown")
   CHECK(built("Forwarded: for=a\r\n", forwarded).find("for=unknown;") != std::string::npos);
 }
 
-TEST_CASE("extra fields are added to the backend's request") {
-  const ExtraField extra[] = {{"Holdfast-Session", "abc"}};
-  const std::string text = build_backend_request(head_of(good_fields), by(Trust::untrusted), "K", extra);
-  CHECK(has_line(text, "Holdfast-Session: abc"));
+TEST_CASE("extra fields are added to the stem of a request and to one that is finished with it") {
+  const ExtraField session[] = {{"Holdfast-Session", "abc"}};
+  const ExtraField reroute[] = {{"Holdfast-Reroute", "1; cause=lost"}};
+  const std::string stem = build_request_stem(head_of(good_fields), by(Trust::untrusted), {}, session);
+  const std::string first = finish_request(stem, "K1");
+  const std::string later = finish_request(stem, "K2", reroute);
+  CHECK(has_line(first, "Holdfast-Session: abc"));
+  CHECK(has_line(first, "Sec-WebSocket-Key: K1"));
+  CHECK(first.find("Holdfast-Reroute") == std::string::npos);
+  CHECK(has_line(later, "Holdfast-Session: abc"));
+  CHECK(has_line(later, "Holdfast-Reroute: 1; cause=lost"));
+  CHECK(has_line(later, "Sec-WebSocket-Key: K2"));
+  CHECK(RequestHead::parse(later).value().count("Sec-WebSocket-Key") == 1);
+}
+
+TEST_CASE("an offer of ours takes the place of the client's fields, an empty one takes them away") {
+  const auto head =
+      head_of(good_fields +
+              "Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: b\r\n"
+              "Sec-WebSocket-Extensions: permessage-deflate\r\nSEC-WEBSOCKET-EXTENSIONS: x\r\n");
+  const auto offering = [&](const Offer& offer) {
+    const std::string text = finish_request(build_request_stem(head, by(Trust::untrusted), offer), "K");
+    const auto built_head = RequestHead::parse(text).value();
+    std::string seen;
+    for (const auto value : built_head.values("Sec-WebSocket-Protocol")) seen.append(value).append("|");
+    seen += "/";
+    for (const auto value : built_head.values("Sec-WebSocket-Extensions")) seen.append(value).append("|");
+    return seen;
+  };
+  CHECK(offering({}) == "a|b|/permessage-deflate|x|");
+  CHECK(offering({"b", "permessage-deflate; client_no_context_takeover"}) ==
+        "b|/permessage-deflate; client_no_context_takeover|");
+  CHECK(offering({std::nullopt, ""}) == "a|b|/");
+  CHECK(offering({"", std::nullopt}) == "/permessage-deflate|x|");
 }
 
 }  // namespace
