@@ -1,6 +1,7 @@
 // How a session ends: SESSIONS.md section 3 as code, LIFECYCLE.md as picture.
 
 #include <cassert>
+#include <utility>
 
 #include "session/session.hpp"
 
@@ -12,12 +13,24 @@ constexpr std::uint32_t linger_ms = 2'000;
 // The client is asked to leave and its own Close is waited for and relayed to the backend.
 bool waits_for_the_client(Reason reason) noexcept {
   return reason == Reason::drain || reason == Reason::idle || reason == Reason::max_age ||
-         reason == Reason::upstream_gone;
+         reason == Reason::upstream_gone || reason == Reason::closed_by_operator;
 }
 bool is_relayed(Reason reason) noexcept {
   return reason == Reason::client_closed || reason == Reason::backend_closed;
 }
 }  // namespace
+
+Reason Session::reason_of_cut(Given given) noexcept {
+  switch (given) {
+    case Given::part_of_frame:
+      return Reason::cut_mid_frame;
+    case Given::part_of_message:
+      return Reason::cut_mid_message;
+    case Given::whole_ones:
+      break;
+  }
+  return Reason::backend_lost;
+}
 
 void Session::begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noexcept {
   assert(phase_ == Phase::open);
@@ -29,19 +42,20 @@ void Session::begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noe
   arm_closing_timer();
 }
 
-// The frame itself has just been forwarded; nothing behind it may be.
-void Session::close_came(Peer from, std::span<const std::byte> frame,
-                         const ws::FrameHeader& header) noexcept {
+// The frame itself has just been forwarded, if there was anybody to get it; nothing behind it may be.
+void Session::close_came(Peer from, std::uint16_t code) noexcept {
   Side& source = side(from);
-  const std::uint16_t code = ws::close_code(ws::control_payload(frame, header));
   source.close_received = true;
   source.reading = Reading::discard;
-  side(other(from)).close_written = true;
-  side(other(from)).close_due = 0;
   if (phase_ == Phase::open) {
     begin_closing(from == client ? Reason::client_closed : Reason::backend_closed,
                   from == client ? ClosedBy::client : ClosedBy::backend, code);
     answer_ = {code, code};  // what we say for a peer that does not answer
+    if (current_ == nobody) {
+      // A running attempt may still deliver what was held; without one, or without anything to deliver, it is
+      // over.
+      if (!reroute_.attempt_under_way() || replay_.empty()) abandon_reroute();
+    }
   }
   settle_if_done();
 }
@@ -49,9 +63,13 @@ void Session::close_came(Peer from, std::span<const std::byte> frame,
 void Session::input_ended(Peer from, net::IoState state) noexcept {
   Side& source = side(from);
   source.reading = Reading::ended;
-  if (phase_ == Phase::settled) {
+  if (phase_ == Phase::settled || source.role == Role::leaving) {
     if (source.finished || state == net::IoState::failed) drop(from);
     return;
+  }
+  if (from == former_) {
+    former_done(from);
+    if (phase_ == Phase::open || from != former_) return;
   }
   if (phase_ == Phase::closing) {
     // Its Close is here or will never come; a leg that is dead can't be told anything either.
@@ -59,50 +77,69 @@ void Session::input_ended(Peer from, net::IoState state) noexcept {
     settle_if_done();
     return;
   }
-  if (from == backend) {
-    const ws::Walker& walker = source.walker;
-    end(!walker.at_frame_boundary()     ? Reason::cut_mid_frame
-        : !walker.at_message_boundary() ? Reason::cut_mid_message
-                                        : Reason::backend_lost);
-    return;
-  }
-  // A half-closed client: what it sent reaches the backend, what is under way still reaches it.
-  begin_closing(Reason::client_vanished, ClosedBy::client, 0);
-  if (state == net::IoState::failed || source.write_broken) {
-    drop(client);
+  if (from == client) {
+    client_ended(state);
   } else {
-    finish(backend);
+    backend_ended(from, state);
+  }
+}
+
+// A half-closed client: what it sent reaches the backend, what is under way still reaches it.
+void Session::client_ended(net::IoState state) noexcept {
+  stay();
+  if (current_ == nobody || breaking_) abandon_reroute();
+  begin_closing(Reason::client_vanished, ClosedBy::client, 0);
+  if (state == net::IoState::failed || side(client).write_broken) {
+    drop(client);
+  } else if (current_ != nobody) {
+    finish(current_);
   }
   settle_if_done();
+}
+
+void Session::backend_ended(Peer from, net::IoState state) noexcept {
+  const Given given = side(from).given;
+  if (given == Given::whole_ones && (breaking_ || can_reroute(Cause::lost))) {
+    detach(breaking_ ? reroute_.cause() : Cause::lost);
+    return;
+  }
+  end(reason_of_cut(given));
+  if (state == net::IoState::failed && side(from).leg != nullptr) drop(from);
 }
 
 void Session::write_failed(Peer to) noexcept {
   Side& destination = side(to);
   destination.write_broken = true;
   destination.unsent.reset();
+  if (to == client && feeding() != nobody && side(feeding()).paused) {
+    side(feeding()).paused = false;
+    shard_.loop().requeue(*this, feeding());
+  }
   const bool nothing_to_read = destination.reading == Reading::ended || (destination.paused && to == client);
-  resume(other(to));
-  if (phase_ == Phase::settled) {
+  if (phase_ == Phase::settled || destination.role == Role::leaving) {
     drop(to);
   } else if (nothing_to_read) {
     lost(to);
   } else {
     // What it sent before it died is still to be read; its end shows behind that.
     destination.ending = true;
-    if (destination.paused) end_soon();
+    if (destination.paused) look_soon();
     shard_.loop().requeue(*this, to);
   }
 }
 
 void Session::violated(Peer from, ws::Violation violation) noexcept {
+  if (from == former_) {
+    former_done(from);
+    return;
+  }
+  side(from).reading = Reading::discard;
   if (phase_ != Phase::open) {
     // While closing, a peer that breaks the rules has nothing to say any more.
-    side(from).reading = Reading::discard;
     side(from).close_received = true;
     settle_if_done();
     return;
   }
-  side(from).reading = Reading::discard;
   if (violation == ws::Violation::message_too_big) {
     end(Reason::message_too_big);
   } else {
@@ -113,17 +150,18 @@ void Session::violated(Peer from, ws::Violation violation) noexcept {
 void Session::end(Reason reason) noexcept {
   const Ending codes = ending(reason);
   if (phase_ == Phase::closing && is_running()) {
-    answer_[client] = codes.to_client;  // half-closed: it can't answer, but it can still read why
+    answer_[0] = codes.to_client;  // half-closed: it can't answer, but it can still read why
     settle();
   }
   if (phase_ != Phase::open) return;
+  stay();
+  abandon_reroute();
   begin_closing(reason, ClosedBy::proxy, codes.to_client);
   answer_ = {codes.to_client, codes.to_backend};
   offer_close(client, codes.to_client);
-  if (!waits_for_the_client(reason)) offer_close(backend, codes.to_backend);
-  for (const Peer peer : {client, backend}) {
-    if (at_boundary(peer)) write_due_close(peer);
-  }
+  if (current_ != nobody && !waits_for_the_client(reason)) offer_close(current_, codes.to_backend);
+  if (at_boundary(client)) write_due_close(client);
+  if (current_ != nobody && at_boundary(current_)) write_due_close(current_);
   settle_if_done();
 }
 
@@ -148,19 +186,25 @@ void Session::write_due_close(Peer to) noexcept {
   write(to, frame.view());
   destination.close_written = true;
   // Nothing may follow a Close.
-  if (side(other(to)).reading == Reading::frames) side(other(to)).reading = Reading::discard;
+  const Peer source = source_for(to);
+  if (source != nobody && side(source).reading == Reading::frames) side(source).reading = Reading::discard;
   settle_if_done();
 }
 
 void Session::settle_if_done() noexcept {
   if (phase_ != Phase::closing) return;
   const Side& c = side(client);
-  const Side& b = side(backend);
   const bool client_done = c.close_received || c.reading == Reading::ended || c.leg == nullptr;
-  const bool backend_done = b.close_received || b.reading == Reading::ended || b.leg == nullptr;
   // A frame that never ends any more leaves no place for a Close.
-  const bool client_due = c.close_due != 0 && c.leg != nullptr && b.reading == Reading::frames;
-  const bool backend_due = b.close_due != 0 && b.leg != nullptr && c.reading == Reading::frames;
+  const bool client_due = c.close_due != 0 && c.leg != nullptr && feeding() != nobody &&
+                          side(feeding()).reading == Reading::frames;
+  bool backend_done = !reroute_.attempt_under_way();
+  bool backend_due = false;
+  if (current_ != nobody) {
+    const Side& b = side(current_);
+    backend_done = b.close_received || b.reading == Reading::ended || b.leg == nullptr;
+    backend_due = b.close_due != 0 && b.leg != nullptr && c.reading == Reading::frames;
+  }
   bool done = false;
   if (is_relayed(reason_)) {
     done = client_done && backend_done;
@@ -176,36 +220,42 @@ void Session::settle_if_done() noexcept {
 
 void Session::settle() noexcept {
   if (phase_ == Phase::settled) return;
-  for (const Peer peer : {client, backend}) {
-    // "We answer" for a peer that did not; in the middle of a frame nothing legal can be said.
-    if (answer_[peer] != 0 && !side(peer).close_written && at_boundary(peer)) {
-      write(peer, ws::encode_close(answer_[peer], {}, mask_for(peer)).view());
-      side(peer).close_written = true;
-    }
+  stay();
+  abandon_reroute();
+  cells_.unconfirmed.add(std::exchange(former_pending_, 0));
+  // "We answer" for a peer that did not; in the middle of a frame nothing legal can be said.
+  for (const Peer peer : {client, current_}) {
+    const std::uint16_t code = answer_[peer == client ? 0 : 1];
+    if (peer == nobody || code == 0 || side(peer).close_written || !at_boundary(peer)) continue;
+    write(peer, ws::encode_close(code, {}, mask_for(peer)).view());
+    side(peer).close_written = true;
   }
   phase_ = Phase::settled;
   record();
   std::uint32_t wait = linger_ms;
-  for (const Peer peer : {client, backend}) {
+  for (const Peer peer : all_peers) {
     Side& each = side(peer);
     if (each.leg == nullptr) continue;
-    if (each.unsent != nullptr) wait = linger_ms + route_.close_timeout_ms.load(std::memory_order_relaxed);
+    if (has_unsent(peer)) wait = linger_ms + route_.close_timeout_ms.load(std::memory_order_relaxed);
     each.carry.reset();
+    each.held.reset();
     each.paused = false;
-    if (each.reading == Reading::frames) each.reading = Reading::discard;
+    if (each.reading != Reading::ended) each.reading = Reading::discard;
     finish(peer);
   }
+  preamble_.reset();
+  open_ping_.reset();
   closing_deadline_ = shard_.loop().now() + wait;
   arm_closing_timer();
-  for (const Peer peer : {client, backend}) linger(peer);
-  if (side(client).leg == nullptr && side(backend).leg == nullptr) drop(client);
+  for (const Peer peer : all_peers) linger(peer);
+  drop(nobody);
 }
 
 // FIN behind what is still unsent.
 void Session::finish(Peer to) noexcept {
   Side& destination = side(to);
   destination.finishing = true;
-  if (destination.leg == nullptr || destination.unsent != nullptr || destination.finished) return;
+  if (destination.leg == nullptr || has_unsent(to) || destination.finished) return;
   destination.finished = true;
   destination.leg->finish_writing();
 }
@@ -215,7 +265,7 @@ void Session::linger(Peer peer) noexcept {
   Side& each = side(peer);
   if (each.leg == nullptr) return;
   if (each.reading == Reading::ended) {
-    if (phase_ == Phase::settled && each.finished) drop(peer);
+    if (each.finished && (phase_ == Phase::settled || each.role == Role::leaving)) drop(peer);
     return;
   }
   switch (each.leg->discard()) {
@@ -233,31 +283,45 @@ void Session::linger(Peer peer) noexcept {
   }
 }
 
+// The leg is gone (`nobody`: none of them now); the session with the last one.
 void Session::drop(Peer peer) noexcept {
-  Side& each = side(peer);
-  each.leg.reset();
-  each.unsent.reset();
-  each.carry.reset();
-  each.reading = Reading::ended;
-  Side& source = side(other(peer));
-  if (source.paused) {
-    source.paused = false;
+  if (peer != nobody) {
+    Side& each = side(peer);
+    each.leg.reset();
+    each.seat.reset();
+    each.unsent.reset();
+    each.carry.reset();
+    each.held.reset();
+    each.reading = Reading::ended;
+    if (each.role == Role::leaving) each.role = Role::none;
+    if (peer == current_ && phase_ != Phase::open) replay_.clear();
     // What it has sent meanwhile is still to be judged: its Close may be there. The edge is spent.
-    if (source.leg != nullptr) shard_.loop().requeue(*this, other(peer));
+    const Peer source = source_for(peer);
+    if (source != nobody && (peer == client || phase_ != Phase::open) && side(source).paused) {
+      side(source).paused = false;
+      if (side(source).leg != nullptr) shard_.loop().requeue(*this, source);
+    }
   }
-  if (phase_ != Phase::settled || side(other(peer)).leg != nullptr) return;
+  if (phase_ != Phase::settled) return;
+  for (const Peer each : all_peers) {
+    if (side(each).leg != nullptr) return;
+  }
   cancel();
   shard_.retire(self_);
 }
 
 void Session::cut(Reason reason) noexcept {
-  if (phase_ == Phase::open) begin_closing(reason, ClosedBy::proxy, 0);
+  if (phase_ == Phase::open) {
+    stay();
+    abandon_reroute();
+    begin_closing(reason, ClosedBy::proxy, 0);
+  }
   if (phase_ == Phase::closing) {
     answer_ = {};
     phase_ = Phase::settled;
     record();
   }
-  for (const Peer peer : {client, backend}) {
+  for (const Peer peer : all_peers) {
     if (side(peer).leg != nullptr) drop(peer);
   }
 }
@@ -269,14 +333,16 @@ void Session::record() noexcept {
   shard_.surroundings().cells.session_duration.observe(duration);
   open_sessions_.open.add(-1);
   shard_.session_ended();
-  seat_.reset();
+  set_stranded(false);
+  for (Side& each : sides_) each.seat.reset();
   auto entry = std::make_unique<AccessRecord>();
   entry->story = std::move(*story_);
   story_.reset();
   entry->route = route_.name();
   entry->duration = duration;
-  entry->to_backend = side(client).traffic;
-  entry->to_client = side(backend).traffic;
+  entry->to_backend = to_backend_;
+  entry->to_client = to_client_;
+  entry->reroutes = reroute_.reroutes();
   entry->close_code = close_code_;
   entry->reason = reason_;
   entry->closed_by = closed_by_;

@@ -10,6 +10,8 @@ namespace holdfast::session {
 namespace {
 // New limits of a reload are noticed within this time.
 constexpr std::uint32_t longest_look_ms = 5'000;
+// How long a leg is left alone before one ping finds out whether it answers any.
+constexpr std::uint32_t first_ping_ms = 1'000;
 // After something that could not be done now (a ping into a blocked leg).
 constexpr std::uint32_t look_again_ms = 1'000;
 
@@ -23,11 +25,6 @@ constexpr std::size_t ping_bytes = sizeof(std::uint64_t) + sizeof(Tick);
 void sooner(std::uint32_t& wait, std::uint32_t candidate) noexcept {
   wait = std::min(wait, candidate);
 }
-
-std::uint32_t remaining(Tick since, std::uint32_t span, Tick now) noexcept {
-  const std::uint32_t gone = elapsed_ms(since, now);
-  return gone >= span ? 0 : span - gone;
-}
 }  // namespace
 
 void Session::arm_closing_timer() noexcept {
@@ -36,7 +33,7 @@ void Session::arm_closing_timer() noexcept {
 
 void Session::on_timer(Tick now) {
   if (phase_ == Phase::settled) {
-    for (const Peer peer : {client, backend}) {
+    for (const Peer peer : all_peers) {
       if (side(peer).leg != nullptr) drop(peer);
     }
     return;
@@ -45,13 +42,15 @@ void Session::on_timer(Tick now) {
     // A half-closed client goes on receiving while something comes for it, within the session's limits.
     std::uint32_t wait = longest_look_ms;
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
-    const std::uint32_t left = remaining(side(backend).last_received, timeout, now);
+    const std::uint32_t left =
+        feeding() == nobody ? 0 : remaining_ms(side(feeding()).last_received, timeout, now);
     if (!is_running() || side(client).leg == nullptr || left == 0) return settle();
     if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
     shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(std::min(wait, left), 1));
     return;
   }
   look(now);
+  check_invariants();
 }
 
 Reason Session::overdue(Tick now, std::uint32_t& wait) const noexcept {
@@ -60,17 +59,17 @@ Reason Session::overdue(Tick now, std::uint32_t& wait) const noexcept {
     sooner(wait, elapsed_ms(now, end_at_));
   }
   if (const std::uint32_t most = route_.max_age_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining(started_, most, now) == 0) return Reason::max_age;
-    sooner(wait, remaining(started_, most, now));
+    if (remaining_ms(started_, most, now) == 0) return Reason::max_age;
+    sooner(wait, remaining_ms(started_, most, now));
   }
   if (const std::uint32_t most = route_.idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining(last_data_, most, now) == 0) return Reason::idle;
-    sooner(wait, remaining(last_data_, most, now));
+    if (remaining_ms(last_data_, most, now) == 0) return Reason::idle;
+    sooner(wait, remaining_ms(last_data_, most, now));
   }
   return Reason::none;
 }
 
-void Session::end_soon() noexcept {
+void Session::look_soon() noexcept {
   // Not at once: this is called from within a write, where a Close may be half on its way.
   if (phase_ == Phase::open) shard_.loop().timers().arm(*this, shard_.loop().now());
 }
@@ -79,17 +78,21 @@ void Session::look(Tick now) noexcept {
   std::uint32_t wait = longest_look_ms;
   if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
   // What a dead backend has sent goes to its client as long as that one takes some of it now and then.
-  if (side(backend).ending && side(backend).paused) {
+  if (feeding() != nobody && side(feeding()).ending && side(feeding()).paused) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
-    const std::uint32_t left = remaining(side(client).last_taken, timeout, now);
-    if (left == 0) return lost(backend);
+    const std::uint32_t left = remaining_ms(side(client).last_taken, timeout, now);
+    if (left == 0) return lost(feeding());
     sooner(wait, left);
   }
-  for (const Peer peer : {client, backend}) {
+  for (const Peer peer : {client, current_}) {
+    if (peer == nobody) continue;
+    // A new leg that is not read yet can't be told from a silent one; its time begins with its first read.
+    if (side(peer).reading == Reading::later) continue;
     look_at_leg(peer, now, wait);
     if (phase_ != Phase::open) return;
   }
-  shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(wait, 1));
+  look_at_reroute(now, wait);
+  if (phase_ == Phase::open) shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(wait, 1));
 }
 
 // SESSIONS.md promise 8 and section 2.
@@ -102,27 +105,43 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   if (interval == 0) return;
   if (leg_side.ping_open) {
     // In the same millisecond means after it: nothing had come for an interval before.
-    const bool heard = static_cast<std::int32_t>(leg_side.last_received - leg_side.ping_at) >= 0;
-    const std::uint32_t left = remaining(leg_side.ping_at, timeout, now);
-    if (!heard && left > 0) return sooner(wait, std::min(left, interval));
+    const auto heard = [&] {
+      return static_cast<std::int32_t>(leg_side.last_received - leg_side.ping_at) >= 0;
+    };
+    const std::uint32_t left = remaining_ms(leg_side.ping_at, timeout, now);
+    if (!heard() && left > 0) return sooner(wait, std::min(left, interval));
+    // Where this thread was late, the answer may be waiting in the socket.
+    if (!heard()) pump(peer);
+    if (phase_ != Phase::open || leg_side.leg == nullptr || (peer != client && peer != current_)) return;
     leg_side.ping_open = false;
-    if (!heard && !leg_side.paused) {
-      if (leg_side.ping_answered) return lost(peer);
-      if (peer == backend) shard_.warn_mute_to_pings(seat_->backend());
+    if (!heard() && !leg_side.paused) {
+      if (answers_pings(peer)) return lost(peer);
+      if (peer != client) shard_.warn_mute_to_pings(side(peer).seat->backend());
       leg_side.last_received = now;  // asked again after another interval
     }
   }
   // Spread, so that sessions that began together don't ping together: up to a tenth later.
   const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
-  if (const std::uint32_t left = remaining(leg_side.last_received, due, now); left > 0)
-    return sooner(wait, left);
+  if (const std::uint32_t left = remaining_ms(leg_side.last_received, due, now); left > 0) {
+    const std::uint32_t young = remaining_ms(leg_side.begun, first_ping_ms, now);
+    const bool unknown = leg_side.ping_at == 0 && !answers_pings(peer);
+    if (!unknown || young > 0) return sooner(wait, unknown ? std::min(left, young) : left);
+    // A busy leg is never silent enough for a ping, until it hangs: then it must be known that it would
+    // answer.
+  }
   // A forwarded ping that was never answered is given up after a timeout, or it would end our own for good.
-  if (remaining(leg_side.last_received, due + timeout, now) == 0) leg_side.relayed_ping_open = false;
+  if (remaining_ms(leg_side.last_received, due + timeout, now) == 0) leg_side.relayed_ping_open = false;
   const bool can_send =
-      !leg_side.relayed_ping_open && leg_side.unsent == nullptr && !leg_side.paused && at_boundary(peer);
+      !leg_side.relayed_ping_open && !has_unsent(peer) && !leg_side.paused && at_boundary(peer);
   if (!can_send) return sooner(wait, look_again_ms);
   send_ping(peer, now);
   sooner(wait, std::min(timeout, interval));  // it may be answered, and the next one due, before its timeout
+}
+
+// A backend is one program: what one leg does, the others do.
+bool Session::answers_pings(Peer peer) const noexcept {
+  const Side& leg_side = side(peer);
+  return leg_side.ping_answered || (leg_side.seat && leg_side.seat->backend().answers_pings());
 }
 
 void Session::send_ping(Peer to, Tick now) noexcept {
@@ -152,6 +171,7 @@ bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcep
   if (got.marker != shard_.surroundings().ping_marker || source.pings_unanswered == 0) return false;
   --source.pings_unanswered;
   source.ping_answered = true;
+  if (source.seat) source.seat->backend().note_pong();
   if (got.sent == source.ping_at) {
     shard_.surroundings().cells.ping_rtt.observe(Milliseconds(elapsed_ms(got.sent, shard_.loop().now())));
     source.ping_open = false;
@@ -165,7 +185,7 @@ bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcep
 bool Session::unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) noexcept {
   Side& leg_side = side(peer);
   const bool suspicious =
-      leg_side.in_flight || leg_side.unsent != nullptr || leg_side.ping_open || leg_side.relayed_ping_open;
+      leg_side.in_flight || has_unsent(peer) || leg_side.ping_open || leg_side.relayed_ping_open;
   if (!suspicious || leg_side.leg == nullptr) {
     leg_side.in_flight = false;
     return false;
@@ -186,7 +206,6 @@ bool Session::unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) 
 
 // A leg that died without an end we could read.
 void Session::lost(Peer peer) noexcept {
-  drop(peer);
   input_ended(peer, net::IoState::failed);
 }
 

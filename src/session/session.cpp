@@ -15,32 +15,57 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       route_(*handover.route),
       cells_(handover.route->cells(shard.surroundings().pump_thread)),
       open_sessions_(*handover.open_sessions),
-      seat_(std::move(handover.seat)),
+      upstream_(handover.seat.backend().upstream_state()),
       listener_seat_(std::move(handover.listener_seat)),
       story_(std::move(handover.story)),
-      sides_{Side(ws::Sender::client), Side(ws::Sender::server)},
+      id_(handover.id),
+      continuation_(std::move(handover.continuation)),
+      sides_{Side(ws::Sender::client), Side(ws::Sender::server), Side(ws::Sender::server)},
+      replay_(shard.loop().buffers()),
+      reroute_(shard.loop().now()),
       started_(shard.loop().now()),
       last_data_(started_),
-      allowed_rsv_(handover.allowed_rsv) {
+      continuity_(handover.continuity),
+      allowed_rsv_(handover.allowed_rsv),
+      preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))) {
   side(client).leg = std::move(handover.client);
-  side(backend).leg = std::move(handover.backend);
-  for (Side& each : sides_) each.last_received = started_;
+  side(first).leg = std::move(handover.backend);
+  side(first).seat.emplace(std::move(handover.seat));
+  side(first).role = Role::current;
+  for (Side& each : sides_) each.begun = each.last_received = started_;
+  side(second).reading = Reading::ended;
+}
+
+Session::~Session() {
+  set_stranded(false);
+  if (withdrawn_ != nullptr) withdrawn_->store(true, std::memory_order_relaxed);
+  if (move_counted_) shard_.move_ended();
+  if (continuation_ != nullptr) {
+    shard_.surroundings().cells.stored_head_bytes.add(
+        -static_cast<std::int64_t>(continuation_->stored_bytes()));
+  }
 }
 
 void Session::start(Handle self, Handover& handover) noexcept {
   self_ = self;
   open_sessions_.open.add(1);
+  if (continuation_ != nullptr) {
+    shard_.surroundings().cells.stored_head_bytes.add(
+        static_cast<std::int64_t>(continuation_->stored_bytes()));
+  }
   net::Loop& loop = shard_.loop();
-  if (!loop.add(*side(client).leg, *this, client) || !loop.add(*side(backend).leg, *this, backend)) {
+  if (!loop.add(*side(client).leg, *this, client) || !loop.add(*side(first).leg, *this, first)) {
     cut(Reason::internal);
     return;
   }
   look(loop.now());
   consume(client, std::as_bytes(std::span(handover.early_to_backend)));
-  consume(backend, std::as_bytes(std::span(handover.early_to_client)));
+  if (side(first).role == Role::current) consume(first, std::as_bytes(std::span(handover.early_to_client)));
   // The edges of what arrived before the registration are spent.
   pump(client);
-  pump(backend);
+  pump(first);
+  // Its backend's state may have changed while it was on its way here.
+  if (const auto cause = wanted_elsewhere()) shard_.want_move(self_, upstream_, *cause);
   check_invariants();
 }
 
@@ -50,7 +75,7 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   if (ready_side.leg == nullptr) return;  // an event of the same turn came before its end
   if (ready.ending && !ready_side.ending) {
     ready_side.ending = true;
-    if (ready_side.paused) end_soon();
+    if (ready_side.paused) look_soon();
   }
   // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
   // be read before this. What a dead backend has sent still goes to the client, as fast as that one reads.
@@ -69,6 +94,7 @@ void Session::pump(Peer from) noexcept {
   bool drained_before = false;
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (source.leg == nullptr || source.paused || source.reading == Reading::ended) return;
+    if (source.reading == Reading::later) return;  // read from the start when its turn comes
     if (source.reading == Reading::discard) {
       linger(from);
       return;
@@ -101,6 +127,14 @@ void Session::receive(Peer from, std::span<std::byte> scratch, std::size_t bytes
   consume(from, scratch.subspan(net::Loop::carry_room - carried, carried + bytes));
 }
 
+void Session::consume(Peer from, std::span<const std::byte> data) noexcept {
+  if (from == client) {
+    consume_client(data);
+  } else {
+    consume_backend(from, data);
+  }
+}
+
 ws::Limits Session::limits(Peer from) const noexcept {
   const auto& most = from == client ? route_.max_message : route_.max_message_to_client;
   return {most.load(std::memory_order_relaxed), allowed_rsv_};
@@ -112,84 +146,44 @@ metrics::RouteCells::Flow& Session::flow(Peer from) noexcept {
 
 void Session::count(Peer from, const ws::Step& step) noexcept {
   if (!step.starts_frame) return;
-  ++side(from).traffic.frames;
+  ++traffic(from).frames;
   metrics::RouteCells::Flow& counters = flow(from);
   counters.frames[metrics::opcode_index(static_cast<std::uint8_t>(step.header.opcode))].add();
-  if (step.kind == ws::StepKind::data && step.header.fin) counters.messages.add();
-}
-
-// Whole runs of forwardable frames go out in one write; `begin` is where the unwritten run starts.
-void Session::consume(Peer from, std::span<const std::byte> data) noexcept {
-  Side& source = side(from);
-  const Peer to = other(from);
-  const ws::Limits allowed = limits(from);
-  std::size_t begin = 0;
-  std::size_t position = 0;
-  const auto write_run = [&] {
-    if (position == begin) return;
-    source.traffic.bytes += position - begin;
-    flow(from).bytes.add(position - begin);
-    write(to, data.subspan(begin, position - begin));
-    begin = position;
-  };
-  while (source.reading == Reading::frames) {
-    const ws::Step step = source.walker.next(data.subspan(position), allowed);
-    if (step.kind == ws::StepKind::need_more) break;
-    if (step.kind == ws::StepKind::violation) {
-      write_run();
-      violated(from, step.violation);
-      return;
-    }
-    count(from, step);
-    if (step.kind == ws::StepKind::control) {
-      const auto frame = data.subspan(position, step.size);
-      if (!passes(from, frame, step.header)) {
-        write_run();
-        begin = position += step.size;
-        continue;
-      }
-      position += step.size;
-      if (step.header.opcode != ws::Opcode::close) continue;
-      write_run();
-      close_came(from, frame, step.header);
-      return;
-    }
-    last_data_ = shard_.loop().now();
-    position += step.size;
-    if (side(to).close_due != 0 && source.walker.at_frame_boundary()) {
-      write_run();
-      write_due_close(to);
-    }
+  if (step.kind != ws::StepKind::data || !step.header.fin) return;
+  counters.messages.add();
+  if (from == client) {
+    if (!swallowing_) ++client_messages_;
+  } else {
+    ++answers_;
   }
-  write_run();
-  if (source.reading == Reading::frames && position < data.size()) keep(from, data.subspan(position));
 }
 
-// Our own pongs stay here; everything else is the peers' business.
-bool Session::passes(Peer from, std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept {
-  if (header.opcode == ws::Opcode::ping) {
-    side(other(from)).relayed_ping_open = true;
-    return true;
-  }
-  if (header.opcode != ws::Opcode::pong) return true;
-  if (pong_is_ours(from, ws::control_payload(frame, header))) return false;
-  side(from).relayed_ping_open = false;
-  return true;
-}
-
-void Session::keep(Peer from, std::span<const std::byte> rest) noexcept {
+// An incomplete frame head or control frame, at most 130 bytes.
+void Session::carry(Peer from, std::span<const std::byte> rest) noexcept {
   side(from).carry = shard_.loop().buffers().get(rest.size());
   side(from).carry->append(rest);
 }
 
+bool Session::has_unsent(Peer to) const noexcept {
+  return to == current_ && !breaking_ ? replay_.blocked() : side(to).unsent != nullptr;
+}
+
+bool Session::takes_no_more(Peer to) const noexcept {
+  const Side& destination = side(to);
+  return destination.leg == nullptr || destination.close_written || destination.finishing;
+}
+
+// Whole frames of ours to anybody, and everything to the client.
 void Session::write(Peer to, std::span<const std::byte> bytes) noexcept {
-  Side& destination = side(to);
-  if (destination.leg == nullptr || destination.write_broken || destination.close_written ||
-      destination.finishing) {
+  if (takes_no_more(to)) return;
+  if (to == current_) {
+    forward(bytes, stream_point());
     return;
   }
+  Side& destination = side(to);
+  if (destination.write_broken) return;
   if (destination.unsent != nullptr) {
-    destination.unsent->append(bytes);
+    shard_.loop().buffers().append(destination.unsent, bytes);
     return;
   }
   const net::IoResult sent = destination.leg->write(bytes);
@@ -198,16 +192,18 @@ void Session::write(Peer to, std::span<const std::byte> bytes) noexcept {
     return;
   }
   if (sent.bytes == bytes.size()) return;
-  destination.unsent = shard_.loop().buffers().get(BufferPool::large_bytes);
-  destination.unsent->append(bytes.subspan(sent.bytes));
+  shard_.loop().buffers().append(destination.unsent, bytes.subspan(sent.bytes));
   destination.last_taken = shard_.loop().now();
-  side(other(to)).paused = true;
-  if (side(other(to)).ending) end_soon();
+  if (to != client || feeding() == nobody) return;
+  side(feeding()).paused = true;
+  if (side(feeding()).ending) look_soon();
 }
 
 void Session::flush(Peer to) noexcept {
   Side& destination = side(to);
-  if (destination.unsent != nullptr) {
+  if (to == current_ && !breaking_) {
+    flush_replay();
+  } else if (destination.unsent != nullptr) {
     const net::IoResult sent = destination.leg->write(destination.unsent->bytes());
     destination.unsent->consume(sent.bytes);
     if (sent.bytes > 0) destination.last_taken = shard_.loop().now();
@@ -215,20 +211,30 @@ void Session::flush(Peer to) noexcept {
       write_failed(to);
       return;
     }
-    if (!destination.unsent->empty()) return;
-    destination.unsent.reset();
+    if (destination.unsent->empty()) destination.unsent.reset();
   }
+  if (destination.leg == nullptr || has_unsent(to)) return;
   if (destination.finishing && !destination.finished) {
     finish(to);
-    if (phase_ == Phase::settled) linger(to);
+    if (phase_ == Phase::settled || destination.role == Role::leaving) linger(to);
   }
-  resume(other(to));
+  if (to == client && feeding() != nobody) resume(feeding());
+  if (to == current_ && !breaking_) {
+    if (standby_ != nobody) try_switch();
+    resume(client);
+  }
 }
 
+// Only at the top of a turn's work: it reads into the scratch.
 void Session::resume(Peer from) noexcept {
   if (!side(from).paused) return;
   side(from).paused = false;
   pump(from);
+}
+
+bool Session::at_boundary(Peer to) const noexcept {
+  if (to == client) return feeding() == nobody || side(feeding()).given != Given::part_of_frame;
+  return to != current_ || swallowing_ || side(client).walker.at_frame_boundary();
 }
 
 std::optional<ws::Mask> Session::mask_for(Peer to) noexcept {
@@ -236,12 +242,29 @@ std::optional<ws::Mask> Session::mask_for(Peer to) noexcept {
   return shard_.random();
 }
 
+const upstream::Backend* Session::backend() const noexcept {
+  if (current_ == nobody || !side(current_).seat) return nullptr;
+  return &side(current_).seat->backend();
+}
+
+unsigned Session::which(const net::Leg& leg) const noexcept {
+  for (const Peer peer : all_peers) {
+    if (side(peer).leg.get() == &leg) return peer;
+  }
+  return nobody;
+}
+
 void Session::check_invariants() const noexcept {
 #ifndef NDEBUG
-  for (const Peer peer : {client, backend}) {
-    assert(side(other(peer)).paused == (side(peer).unsent != nullptr) || phase_ == Phase::settled);
-    assert(!(side(peer).finished && side(peer).unsent != nullptr));
-  }
+  if (phase_ == Phase::settled) return;
+  replay_.check_invariants(replay_rules());
+  reroute_.check_invariants();
+  assert(current_ == nobody || side(current_).role == Role::current);
+  assert(former_ == nobody || side(former_).role == Role::former);
+  assert(standby_ == nobody || side(standby_).role == Role::standby);
+  for (const Peer peer : all_peers) assert(!(side(peer).finished && has_unsent(peer)));
+  if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
+    assert(side(feeding()).paused == (side(client).unsent != nullptr));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
 #endif
 }

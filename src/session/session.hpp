@@ -1,11 +1,20 @@
 #pragma once
-// One client's session on its pump thread: two legs, two pumps, one timer. LIFECYCLE.md draws its phases.
+// One client's session on its pump thread: the client's leg, the backend legs that come and go, two pumps,
+// one timer. LIFECYCLE.md draws its phases and what a reroute does.
 //
-// Thread: its shard's. Lifetime: a slab slot of the shard, freed at the end of the turn in which both legs
+// Where things are: session.cpp the legs and their readiness; to_backend.cpp and to_client.cpp the two pumps;
+// closing.cpp how it ends; keepalive.cpp what time does; rerouting.cpp one backend leg after another;
+// moving.cpp the planned ones.
+//
+// Thread: its shard's. Lifetime: a slab slot of the shard, freed at the end of the turn in which all legs
 // are gone. Invariants, checked by `check_invariants`:
-//   - a source is paused exactly while its destination has unsent bytes;
+//   - the client is not read while the backend leg has not taken what came before, nor a backend leg while
+//   the
+//     client has not;
 //   - nothing is written to a leg after a Close frame was;
-//   - a control frame of ours is only written where the stream to that leg is at a frame boundary;
+//   - a frame of ours is only written where the stream to that leg is at a frame boundary;
+//   - the client never gets the first byte of a frame whose last byte no leg can bring any more, unless the
+//     frame is larger than hold_bytes;
 //   - a session that is not open has a reason.
 
 #include <array>
@@ -18,8 +27,11 @@
 #include "holdfast/base/slab.hpp"
 #include "holdfast/base/timer_wheel.hpp"
 #include "holdfast/net/loop.hpp"
+#include "holdfast/session/orders.hpp"
 #include "holdfast/session/shard.hpp"
 #include "holdfast/ws/walker.hpp"
+#include "session/replay.hpp"
+#include "session/reroute.hpp"
 
 namespace holdfast::session {
 
@@ -28,7 +40,7 @@ class Session final : public net::Handler, private Timer {
   Session(Shard& shard, Handover& handover) noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  ~Session() = default;
+  ~Session();
 
   /// Registers the legs, sends what came early, and reads what may already be waiting.
   void start(Handle self, Handover& handover) noexcept;
@@ -39,51 +51,96 @@ class Session final : public net::Handler, private Timer {
   void end(Reason reason) noexcept;
   /// The same, at a later moment; the earlier of two wins.
   void end_at(Reason reason, Tick when) noexcept;
-  /// Both connections are closed at once, without a word.
+  /// All connections are closed at once, without a word.
   void cut(Reason reason) noexcept;
+
+  /// The answer to its latest attempt, or to an older one.
+  void reply(AttemptReply& answer) noexcept;
+  /// It should leave its backend (make before break); false if it can't: it is closing, rerouting or not to
+  /// be moved for such a cause.
+  bool move(Cause cause) noexcept;
+  /// The control thread wants it away from its backend; the turn for its move comes later.
+  void note_order(Cause cause) noexcept {
+    move_waiting_ = true;
+    if (cause == Cause::removed) removed_ = true;
+  }
 
   /// Open, or half-closed by the client and still receiving.
   [[nodiscard]] bool is_running() const noexcept {
     return phase_ == Phase::open || (phase_ == Phase::closing && reason_ == Reason::client_vanished);
   }
-  [[nodiscard]] const std::string& upstream() const noexcept { return seat_->backend().upstream(); }
+  [[nodiscard]] const std::string& upstream() const noexcept { return upstream_->name(); }
+  [[nodiscard]] const std::shared_ptr<upstream::UpstreamState>& upstream_state() const noexcept {
+    return upstream_;
+  }
+  /// The backend that gets the client's messages; null while there is none.
+  [[nodiscard]] const upstream::Backend* backend() const noexcept;
+  [[nodiscard]] const SessionId& id() const noexcept { return id_; }
+  /// It has an order to leave its backend, or is on its way.
+  [[nodiscard]] bool is_leaving() const noexcept {
+    return move_waiting_ || (reroute_.state() != Reroute::State::attached && reroute_.has_leg());
+  }
+  [[nodiscard]] SessionView view(Tick now) const;
+
+  // For simulations.
+  /// The `which` of one of its legs; 3 when it is none of them.
+  [[nodiscard]] unsigned which(const net::Leg& leg) const noexcept;
+  void check_invariants() const noexcept;
 
  private:
-  enum Peer : unsigned { client = 0, backend = 1 };
-  [[nodiscard]] static constexpr Peer other(Peer peer) noexcept { return peer == client ? backend : client; }
+  enum Peer : unsigned { client = 0, first = 1, second = 2, nobody = 3 };
+  static constexpr std::array<Peer, 3> all_peers{client, first, second};
+  static constexpr std::array<Peer, 2> backend_peers{first, second};
 
   enum class Phase : std::uint8_t {
-    open,     ///< frames flow
+    open,     ///< frames flow, or the client is held
     closing,  ///< a Close is on its way, or the client has half-closed: bounded by close_timeout
     settled,  ///< recorded; the legs linger until the peers have read our last words
   };
   enum class Reading : std::uint8_t {
     frames,   ///< walked and forwarded
+    later,    ///< not yet: a new leg while the old one still feeds the client
     discard,  ///< thrown away: nothing behind it may be forwarded
     ended,    ///< the peer's FIN or error was met
   };
+  /// What the client has of the message under way from a backend.
+  enum class Given : std::uint8_t { whole_ones, part_of_message, part_of_frame };
+  /// What a backend leg is for.
+  enum class Role : std::uint8_t {
+    none,     ///< no leg, or the client's
+    current,  ///< gets the client's messages
+    standby,  ///< is to become the current one
+    former,   ///< was it; its last messages go to the client
+    leaving,  ///< has had its last word: lingers until its FIN or 2 s
+  };
 
-  /// One leg, with what was read from it but not judged and what waits to be written to it.
+  /// One leg, with what was read from it but not forwarded and what waits to be written to it.
   struct Side {
     explicit Side(ws::Sender sender) noexcept : walker(sender) {}
-    std::unique_ptr<net::Leg> leg;  ///< null = gone
-    ws::Walker walker;              ///< of the frames that come from it
-    BufferPtr carry;                ///< an incomplete frame head or control frame that came from it
-    BufferPtr unsent;               ///< what it has not taken yet; its source is paused meanwhile
-    Traffic traffic;                ///< of the frames that came from it
+    std::unique_ptr<net::Leg> leg;       ///< null = gone
+    std::optional<upstream::Seat> seat;  ///< backend legs
+    ws::Walker walker;                   ///< of the frames that come from it
+    BufferPtr carry;                     ///< an incomplete frame head or control frame that came from it
+    BufferPtr held;                      ///< backend legs: a frame or message kept back until it is whole
+    BufferPtr unsent;                    ///< what it has not taken yet (for the current backend leg: replay_)
+    Tick begun = 0;
     Tick last_received = 0;
-    Tick ping_at = 0;                   ///< when ours was written
-    Tick last_taken = 0;                ///< when it last took some of its unsent bytes
-    Tick in_flight_since = 0;           ///< no acknowledgement seen from here on, see keepalive.cpp
-    std::uint16_t close_due = 0;        ///< Close to write to it at the next frame boundary
-    std::uint8_t pings_unanswered = 0;  ///< of ours
+    Tick ping_at = 0;          ///< when ours was written
+    Tick last_taken = 0;       ///< when it last took some of its unsent bytes
+    Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
+    Tick leaving_since = 0;
+    std::uint16_t close_due = 0;          ///< Close to write to it at the next frame boundary
+    std::uint8_t pings_unanswered = 0;    ///< of ours
+    std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
+    Role role = Role::none;
     Reading reading = Reading::frames;
-    bool paused = false;  ///< not read, because its destination is blocked
-    bool ending = false;  ///< its FIN or error is waiting behind what it sent
+    Given given = Given::whole_ones;  ///< backend legs
+    bool paused = false;              ///< not read, because what it says has nowhere to go
+    bool ending = false;              ///< its FIN or error is waiting behind what it sent
     bool write_broken = false;
     bool close_received = false;
     bool close_written = false;
-    bool finishing = false;          ///< FIN follows once `unsent` is empty
+    bool finishing = false;          ///< FIN follows once nothing is unsent
     bool finished = false;           ///< FIN written
     bool ping_open = false;          ///< ours is unanswered
     bool ping_answered = false;      ///< it has answered one of ours before
@@ -91,22 +148,48 @@ class Session final : public net::Handler, private Timer {
     bool in_flight = false;
   };
 
-  // session.cpp: the pumps
+  // session.cpp: legs
   void pump(Peer from) noexcept;
   void receive(Peer from, std::span<std::byte> scratch, std::size_t bytes) noexcept;
   void consume(Peer from, std::span<const std::byte> data) noexcept;
-  void count(Peer from, const ws::Step& step) noexcept;
-  [[nodiscard]] bool passes(Peer from, std::span<const std::byte> frame,
-                            const ws::FrameHeader& header) noexcept;
-  void keep(Peer from, std::span<const std::byte> rest) noexcept;
+  void carry(Peer from, std::span<const std::byte> rest) noexcept;
   void write(Peer to, std::span<const std::byte> bytes) noexcept;
   void flush(Peer to) noexcept;
   void resume(Peer from) noexcept;
+  [[nodiscard]] bool has_unsent(Peer to) const noexcept;
+  [[nodiscard]] bool takes_no_more(Peer to) const noexcept;
+  void count(Peer from, const ws::Step& step) noexcept;
   [[nodiscard]] ws::Limits limits(Peer from) const noexcept;
 
+  // to_backend.cpp: the client's messages
+  void consume_client(std::span<const std::byte> data) noexcept;
+  [[nodiscard]] bool forwards_control(std::span<const std::byte> frame,
+                                      const ws::FrameHeader& header) noexcept;
+  void client_close(std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
+  void forward(std::span<const std::byte> run, StreamPoint start) noexcept;
+  [[nodiscard]] StreamPoint stream_point() const noexcept;
+  void flush_replay() noexcept;
+  void judge_client_pause() noexcept;
+  void remember_ping(const ws::ControlPayload& payload) noexcept;
+  void capture_preamble(std::span<const std::byte> bytes) noexcept;
+  [[nodiscard]] bool accumulates() const noexcept;
+  [[nodiscard]] std::span<const std::byte> preamble_for_next_leg() const noexcept;
+  [[nodiscard]] Replay::Rules replay_rules() const noexcept;
+
+  // to_client.cpp: the backends' messages
+  void consume_backend(Peer from, std::span<const std::byte> data) noexcept;
+  class ClientRun;
+  void backend_close(Peer from, std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
+  [[nodiscard]] static bool answers_ours(std::uint16_t code) noexcept;
+  void write_held(Side& source) noexcept;
+  [[nodiscard]] bool may_hold(std::uint64_t bytes) noexcept;
+
   // closing.cpp: ends
-  void close_came(Peer from, std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
+  void close_came(Peer from, std::uint16_t code) noexcept;
+  [[nodiscard]] static Reason reason_of_cut(Given given) noexcept;
   void input_ended(Peer from, net::IoState state) noexcept;
+  void client_ended(net::IoState state) noexcept;
+  void backend_ended(Peer from, net::IoState state) noexcept;
   void write_failed(Peer to) noexcept;
   void violated(Peer from, ws::Violation violation) noexcept;
   void begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noexcept;
@@ -124,45 +207,131 @@ class Session final : public net::Handler, private Timer {
   void look(Tick now) noexcept;
   void look_at_leg(Peer peer, Tick now, std::uint32_t& wait_ms) noexcept;
   void send_ping(Peer to, Tick now) noexcept;
+  [[nodiscard]] bool answers_pings(Peer peer) const noexcept;
   [[nodiscard]] bool pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcept;
   [[nodiscard]] bool unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) noexcept;
   void lost(Peer peer) noexcept;
-  /// A source has ended while its destination is blocked: looked after from now on.
-  void end_soon() noexcept;
+  /// Something is to be looked after soon, but not from within a write.
+  void look_soon() noexcept;
   void arm_closing_timer() noexcept;
   /// Why it should be over by now, or Reason::none; `wait_ms` is lowered to when to ask again.
   [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) const noexcept;
 
+  // rerouting.cpp: one backend leg after another
+  [[nodiscard]] bool can_reroute(Cause cause) const noexcept;
+  /// The current leg is lost. `answer_code` ≠ 0: it has sent a Close, which is answered with this.
+  void detach(Cause cause, std::uint16_t answer_code = 0) noexcept;
+  void count_loss(const net::Liveness& last, std::uint64_t sent_bytes,
+                  const Replay::Rewound& rewound) noexcept;
+  void answer_open_ping() noexcept;
+  void perform(Reroute::Todo todo) noexcept;
+  void ask() noexcept;
+  [[nodiscard]] bool take_standby(AttemptReply& answer) noexcept;
+  void attach() noexcept;
+  void take_over() noexcept;
+  void begin_leg(std::span<const std::byte> preamble) noexcept;
+  void try_switch() noexcept;
+  void switch_over() noexcept;
+  void break_off() noexcept;
+  void write_close_of_ours(Peer to) noexcept;
+  void hand_over() noexcept;
+  void former_done(Peer peer) noexcept;
+  void end_move() noexcept;
+  void look_for_quiet(Tick now, std::uint32_t& wait_ms) noexcept;
+  void feed_from(Peer peer) noexcept;
+  void stay() noexcept;
+  void leave(Peer peer) noexcept;
+  void abandon_reroute() noexcept;
+  void drop_waiting() noexcept;
+  void look_at_reroute(Tick now, std::uint32_t& wait_ms) noexcept;
+  void note_reroute(RerouteResult result, const char* detail) noexcept;
+  void set_stranded(bool stranded) noexcept;
+  [[nodiscard]] bool is_quiet(Tick now) const noexcept;
+  [[nodiscard]] bool at_switching_point() const noexcept;
+  [[nodiscard]] std::optional<Cause> wanted_elsewhere() const noexcept;
+  [[nodiscard]] Reroute::Rules reroute_rules() const noexcept;
+  [[nodiscard]] Peer free_slot() noexcept;
+
   [[nodiscard]] Side& side(Peer peer) noexcept { return sides_[peer]; }
   [[nodiscard]] const Side& side(Peer peer) const noexcept { return sides_[peer]; }
+  /// Where the client's messages go, and whose messages the client gets.
+  [[nodiscard]] Peer current() const noexcept { return current_; }
+  [[nodiscard]] Peer feeding() const noexcept { return former_ != nobody ? former_ : current_; }
+  [[nodiscard]] Peer destination_of(Peer from) const noexcept { return from == client ? current_ : client; }
+  [[nodiscard]] Peer source_for(Peer to) const noexcept { return to == client ? feeding() : client; }
   /// Whether a frame of ours may be put into the stream towards `to` now.
-  [[nodiscard]] bool at_boundary(Peer to) const noexcept {
-    return side(other(to)).walker.at_frame_boundary();
-  }
+  [[nodiscard]] bool at_boundary(Peer to) const noexcept;
   [[nodiscard]] std::optional<ws::Mask> mask_for(Peer to) noexcept;
   [[nodiscard]] metrics::RouteCells::Flow& flow(Peer from) noexcept;
-  void check_invariants() const noexcept;
+  [[nodiscard]] Traffic& traffic(Peer from) noexcept { return from == client ? to_backend_ : to_client_; }
 
   Shard& shard_;
   RouteState& route_;
   metrics::RouteCells& cells_;
   metrics::SessionCells& open_sessions_;
-  std::optional<upstream::Seat> seat_;  ///< given up when settled
+  std::shared_ptr<upstream::UpstreamState> upstream_;
   ListenerSeat listener_seat_;
   std::unique_ptr<Story> story_;
-  std::array<Side, 2> sides_;
+  SessionId id_;
+  std::shared_ptr<const Continuation> continuation_;
+  std::array<Side, 3> sides_;
+  Replay replay_;
+  Reroute reroute_;
+  std::unique_ptr<std::string> early_;            ///< what the newest leg's backend sent behind its 101
+  std::shared_ptr<std::atomic<bool>> withdrawn_;  ///< shared with the attempt under way
+  BufferPtr preamble_;                            ///< the first client messages, whole ones
+  BufferPtr open_ping_;  ///< payload of the last forwarded client Ping without a Pong
+  Traffic to_backend_;
+  Traffic to_client_;
+  std::uint64_t client_messages_ = 0;  ///< whose last frame has begun, swallowed ones not counted
+  std::uint64_t answered_ = 0;         ///< client_messages_ when the last backend message came
+  std::uint64_t answers_ = 0;          ///< backend messages that the client got
+  std::uint64_t former_pending_ = 0;   ///< client messages that the former leg has and has not answered
+  /// How far the stream to the backend was at the end of the latest writes: what an unacknowledged rest means
+  /// in messages.
+  struct Mark {
+    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;
+  };
+  std::array<Mark, 4> marks_{};
+  /// What the reroute under way costs, for its record.
+  struct Tally {
+    std::uint64_t resent = 0;
+    std::uint64_t undelivered = 0;
+    std::uint64_t unconfirmed = 0;
+  };
+  Tally tally_;
+  std::string why_not_;  ///< what the latest attempt failed with
+  std::uint8_t next_mark_ = 0;
   Handle self_;
   Tick started_;
   Tick last_data_;
   Tick closing_deadline_ = 0;
   Tick end_at_ = 0;
-  std::uint16_t close_code_ = 0;           ///< for the record: the first Close seen or written
-  std::array<std::uint16_t, 2> answer_{};  ///< Close to write to a peer that got none when closing is over
-  Reason planned_ = Reason::none;          ///< to end with at end_at_
+  Tick move_again_at_ = 0;
+  Tick breaking_since_ = 0;
+  std::uint16_t close_code_ = 0;  ///< for the record: the first Close seen or written
+  std::array<std::uint16_t, 2>
+      answer_{};  ///< Close to write to client, backend if they got none when closing is over
+  Reason planned_ = Reason::none;  ///< to end with at end_at_
   Reason reason_ = Reason::none;
   ClosedBy closed_by_ = ClosedBy::proxy;
   Phase phase_ = Phase::open;
+  Peer current_ = first;
+  Peer former_ = nobody;
+  Peer standby_ = nobody;
+  Continuity continuity_;
   std::uint8_t allowed_rsv_;
+  std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
+  std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
+  std::uint8_t preamble_wanted_ = 0;
+  bool breaking_ = false;      ///< break_first: the old leg has our Close, the next one waits for its end
+  bool swallowing_ = false;    ///< the rest of the client's message under way is thrown away
+  bool compressed_ = false;    ///< the client has sent a compressed message
+  bool move_waiting_ = false;  ///< in the shard's queue of moves
+  bool stranded_ = false;
+  bool removed_ = false;       ///< its backend is no longer in the configuration
+  bool move_counted_ = false;  ///< holds one of the shard's places for moves under way
 };
 
 }  // namespace holdfast::session

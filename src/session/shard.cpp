@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "session/moves.hpp"
 #include "session/session.hpp"
 
 namespace holdfast::session {
@@ -9,7 +10,9 @@ namespace holdfast::session {
 Shard::Shard(Surroundings surroundings)
     : surroundings_(surroundings),
       loop_(static_cast<net::Host&>(*this)),
+      moves_(std::make_unique<Moves>(*this)),
       sessions_(std::make_unique<Slab<Session>>()),
+      hold_memory_(surroundings.hold_memory),
       random_([] {
         // Masks need an unpredictable start (RFC 6455 section 5.3): 256 bits of it.
         std::random_device device;
@@ -70,6 +73,30 @@ void Shard::cut_all() noexcept {
   sessions_->for_each([](Session& session, Handle) { session.cut(Reason::drain); });
 }
 
+void Shard::want_move(Handle session, const std::shared_ptr<upstream::UpstreamState>& upstream, Cause cause) {
+  moves_->want(session, upstream, cause);
+}
+
+bool Shard::may_begin_move() const noexcept {
+  return moves_->has_room();
+}
+
+void Shard::move_began() noexcept {
+  moves_->began();
+}
+
+void Shard::move_ended() noexcept {
+  moves_->ended();
+}
+
+Session* Shard::find(Handle handle) noexcept {
+  return sessions_->find(handle);
+}
+
+void Shard::deliver_reply(AttemptReply& reply) noexcept {
+  if (Session* session = sessions_->find(reply.session)) session->reply(reply);
+}
+
 void Shard::warn_mute_to_pings(const upstream::Backend& backend) {
   std::string name = backend.upstream() + "/" + backend.address();
   if (std::ranges::find(mute_to_pings_, name) != mute_to_pings_.end()) return;
@@ -88,6 +115,14 @@ void Shard::on_turn_end() noexcept {
     sessions_->destroy(handle);
   }
   retired_.clear();
+  const auto held = static_cast<std::int64_t>(loop_.buffers().outstanding_bytes());
+  if (held == held_bytes_) return;
+  surroundings_.cells.held_bytes.add(held - held_bytes_);
+  held_bytes_ = held;
+}
+
+void Shard::for_each(const std::function<void(Session&, Handle)>& visit) {
+  sessions_->for_each(visit);
 }
 
 void Shard::on_turn_measured(std::chrono::nanoseconds busy) noexcept {

@@ -56,7 +56,8 @@ struct Handover final : ShardItem {
   std::string early_to_backend;  ///< what the client sent behind its request
   std::string early_to_client;   ///< what the backend sent behind its 101
   std::uint64_t generation = 0;  ///< of the snapshot under which its backend was picked
-  std::shared_ptr<const Continuation> continuation;
+  SessionId id;
+  std::shared_ptr<const Continuation> continuation;  ///< null = it can't be rerouted
   Continuity continuity = Continuity::whole;
   std::uint8_t allowed_rsv = 0;  ///< of both directions' frames, see ws::Limits
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -19,10 +20,12 @@
 #include "holdfast/net/socket.hpp"
 #include "holdfast/session/access.hpp"
 #include "holdfast/session/handover.hpp"
+#include "holdfast/session/orders.hpp"
 
 namespace holdfast::session {
 
 class Session;
+class Moves;
 
 /// What a shard says to the operator's log.
 class WarningSink {
@@ -64,6 +67,10 @@ class Shard final : private net::Host {
 
   // --- the shard's thread only ---
   void attach(Handover& handover) noexcept;
+  void deliver_reply(AttemptReply& reply) noexcept;
+  void move_sessions(const MoveSessions& order) noexcept;
+  void list(ListSessions& order) noexcept;
+  void obey(SessionOrder& order) noexcept;
   /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of one upstream.
   void end_all(Reason reason, std::chrono::milliseconds spread) noexcept;
   /// Those that still arrive from snapshots before `generation` are ended at once.
@@ -75,10 +82,31 @@ class Shard final : private net::Host {
   [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
   [[nodiscard]] std::uint32_t random() noexcept { return static_cast<std::uint32_t>(random_()); }
+  /// For simulations: the same choices again.
+  void seed_random(std::uint64_t seed) { random_.seed(seed); }
   /// A session whose legs are both gone: freed at the end of the turn.
   void retire(Handle handle) { retired_.push_back(handle); }
   /// One warning per backend and shard.
   void warn_mute_to_pings(const upstream::Backend& backend);
+
+  [[nodiscard]] Session* find(Handle handle) noexcept;
+  void for_each(const std::function<void(Session&, Handle)>& visit);
+
+  // Planned moves (moves.hpp).
+  void want_move(Handle session, const std::shared_ptr<upstream::UpstreamState>& upstream, Cause cause);
+  [[nodiscard]] bool may_begin_move() const noexcept;
+  void move_began() noexcept;
+  void move_ended() noexcept;
+
+  /// Bytes of limits.hold_memory that this shard has left.
+  [[nodiscard]] std::uint64_t hold_memory_left() noexcept {
+    const std::uint64_t used = loop_.buffers().outstanding_bytes();
+    const std::uint64_t most = hold_memory_.load(std::memory_order_relaxed);
+    return used >= most ? 0 : most - used;
+  }
+  void set_hold_memory(std::uint64_t bytes) noexcept {  ///< any thread
+    hold_memory_.store(bytes, std::memory_order_relaxed);
+  }
   void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
@@ -89,12 +117,15 @@ class Shard final : private net::Host {
 
   Surroundings surroundings_;
   net::Loop loop_;
+  std::unique_ptr<Moves> moves_;
   std::unique_ptr<Slab<Session>> sessions_;
   std::vector<Handle> retired_;
   std::vector<std::string> mute_to_pings_;
   std::map<std::string, std::uint64_t> gone_upstreams_;  ///< with the generation that no longer has them
   Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
+  std::atomic<std::uint64_t> hold_memory_;
   std::mt19937_64 random_;
+  std::int64_t held_bytes_ = 0;  ///< as last told to the metrics
   std::atomic<std::uint32_t> load_{0};
 };
 

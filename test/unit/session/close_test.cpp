@@ -163,6 +163,7 @@ TEST_CASE("a Close of the proxy's waits for the end of a large frame that is pas
 TEST_CASE("a Close of the proxy's that finds no frame boundary within close_timeout is not sent") {
   Running running;
   running.route.close_timeout_ms = 30;
+  running.route.hold_bytes = 0;
   Ends ends = running.open_and_greet();
   const std::string half = from_backend(std::string(1000, 'z')).substr(0, 500);
   ends.backend.send(half);

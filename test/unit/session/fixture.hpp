@@ -52,6 +52,13 @@ class Notes final : public AccessSink, public WarningSink {
     REQUIRE(changed_.wait_for(lock, patience, [&] { return warnings_.size() >= count; }));
     return warnings_;
   }
+  std::unique_ptr<RerouteRecord> next_reroute() {
+    std::unique_lock lock(mutex_);
+    REQUIRE(changed_.wait_for(lock, patience, [this] { return !reroutes_.empty(); }));
+    auto first = std::move(reroutes_.front());
+    reroutes_.pop_front();
+    return first;
+  }
   [[nodiscard]] bool has_records() {
     const std::lock_guard lock(mutex_);
     return !records_.empty();
@@ -63,6 +70,28 @@ class Notes final : public AccessSink, public WarningSink {
   std::deque<std::unique_ptr<AccessRecord>> records_;
   std::deque<std::unique_ptr<RerouteRecord>> reroutes_;
   std::vector<std::string> warnings_;
+};
+
+/// Keeps what sessions ask for until the test answers.
+class Desk final : public RerouteDesk {
+ public:
+  void ask(std::unique_ptr<Attempt> attempt) noexcept override {
+    const std::lock_guard lock(mutex_);
+    attempts_.push_back(std::move(attempt));
+    changed_.notify_all();
+  }
+  std::unique_ptr<Attempt> next() {
+    std::unique_lock lock(mutex_);
+    REQUIRE(changed_.wait_for(lock, patience, [this] { return !attempts_.empty(); }));
+    auto first = std::move(attempts_.front());
+    attempts_.pop_front();
+    return first;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::unique_ptr<Attempt>> attempts_;
 };
 
 inline constexpr ws::Mask mask = 0x04030201U;
@@ -190,6 +219,7 @@ class Running {
   Running() {
     route.close_timeout_ms = 60'000;  // a test that depends on it makes it tiny
     route.ping_interval_ms = 0;
+    route.hold_bytes = 0;  // everything is streamed, unless a test says otherwise
     thread_ = std::thread([this] { shard.run(); });
   }
   ~Running() {
@@ -205,8 +235,10 @@ class Running {
     const int client_descriptor = front.theirs.get();
     const int backend_descriptor = back.theirs.get();
     const int our_descriptor = front.ours.get();
-    auto handover = std::make_unique<Handover>(
-        *upstream::Seat::take(std::make_shared<upstream::Backend>(how.upstream, "127.0.0.1:1")));
+    const auto there = how.upstream == upstream->name()
+                           ? backend
+                           : std::make_shared<upstream::Backend>(how.upstream, "127.0.0.1:3");
+    auto handover = std::make_unique<Handover>(*upstream::Seat::take(there));
     std::unique_ptr<net::Leg> client_end;
     if (how.client == ClientLeg::tls) {
       const net::test::Identity& known = net::test::identity();
@@ -223,6 +255,11 @@ class Running {
       handover->client = how.wrap_client(std::move(handover->client), our_descriptor);
     handover->backend = net::make_plain_leg(std::move(back.ours));
     handover->route = &route;
+    handover->id.bytes[0] = 1;
+    auto continuation = std::make_shared<Continuation>();
+    continuation->id = handover->id;
+    continuation->request = "GET / HTTP/1.1\r\n";
+    handover->continuation = std::move(continuation);
     handover->open_sessions = &sessions;
     handover->story = std::make_unique<Story>();
     handover->story->upstream = how.upstream;
@@ -245,12 +282,39 @@ class Running {
     return ends;
   }
 
+  /// Another backend for who asked.
+  End answer(const Attempt& attempt, const std::string& early = {}) {
+    net::test::Pair back = net::test::tcp_pair(0, 0);
+    const int descriptor = back.theirs.get();
+    auto reply = std::make_unique<AttemptReply>();
+    reply->session = attempt.session;
+    reply->number = attempt.number;
+    reply->result = AttemptResult::ready;
+    reply->leg = net::make_plain_leg(std::move(back.ours));
+    reply->seat = upstream::Seat::take(other_backend);
+    reply->early = early;
+    shard.send(std::move(reply));
+    return End(net::make_plain_leg(std::move(back.theirs)), descriptor);
+  }
+  void refuse(const Attempt& attempt, AttemptResult result) {
+    auto reply = std::make_unique<AttemptReply>();
+    reply->session = attempt.session;
+    reply->number = attempt.number;
+    reply->result = result;
+    shard.send(std::move(reply));
+  }
+
+  std::shared_ptr<upstream::UpstreamState> upstream = std::make_shared<upstream::UpstreamState>("chat");
+  std::shared_ptr<upstream::Backend> backend = std::make_shared<upstream::Backend>(upstream, "127.0.0.1:1");
+  std::shared_ptr<upstream::Backend> other_backend =
+      std::make_shared<upstream::Backend>(upstream, "127.0.0.1:2");
   Notes notes;
+  Desk desk;
   metrics::RouteCells cells;
   metrics::PumpCells pump_cells;
   metrics::SessionCells sessions;
   RouteState route{"room", {&cells}};
-  Shard shard{{0, pump_cells, notes, notes, ping_marker, nullptr, 256ULL << 20, 1, nullptr}};
+  Shard shard{{0, pump_cells, notes, notes, ping_marker, &desk, 256ULL << 20, 1, nullptr}};
 
  private:
   std::thread thread_;

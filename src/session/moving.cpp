@@ -1,0 +1,157 @@
+// A planned move, make before break: a quiet point, the new leg, the switch, the old leg's last words
+// (SESSIONS.md promise 11).
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "session/session.hpp"
+
+namespace holdfast::session {
+
+namespace {
+// Where a move found nobody.
+constexpr std::uint32_t move_again_ms = 2'000;
+// Where it had to wait for its turn.
+constexpr std::uint32_t turn_again_ms = 20;
+constexpr std::uint16_t going_away = 1001;
+}  // namespace
+
+std::optional<Cause> Session::wanted_elsewhere() const noexcept {
+  const upstream::Backend* here = backend();
+  if (here == nullptr || former_ != nobody) return std::nullopt;
+  std::optional<Cause> cause;
+  if (here->health() == upstream::Health::unhealthy) cause = Cause::unhealthy;
+  if (removed_) cause = Cause::removed;
+  if (here->admin_state() == upstream::AdminState::draining) cause = Cause::draining;
+  if (here->admin_state() == upstream::AdminState::disabled) cause = Cause::disabled;
+  if (!cause || !can_reroute(*cause)) return std::nullopt;
+  return cause;
+}
+
+bool Session::move(Cause cause) noexcept {
+  move_waiting_ = false;
+  if (cause == Cause::removed) removed_ = true;
+  if (!can_reroute(cause) || current_ == nobody || breaking_) return false;
+  // The backend may have come back while this waited for its turn.
+  const bool by_state = cause == Cause::unhealthy || cause == Cause::draining || cause == Cause::disabled;
+  if (by_state && !wanted_elsewhere()) return false;
+  const Tick now = shard_.loop().now();
+  const Reroute::State before = reroute_.state();
+  if (before == Reroute::State::attached) {
+    tally_ = {};
+    move_again_at_ = now + move_again_ms + shard_.random() % move_again_ms;
+  }
+  const Reroute::Todo todo = reroute_.move_due(now, cause);
+  if (todo == Reroute::Todo::ask && !move_counted_) {
+    move_counted_ = true;
+    shard_.move_began();
+  }
+  perform(todo);
+  look(now);
+  return reroute_.state() != before;
+}
+
+bool Session::at_switching_point() const noexcept {
+  return current_ != nobody && !replay_.blocked() && !side(current_).write_broken &&
+         stream_point().at_message_boundary();
+}
+
+// Nothing is unanswered, and nothing has been said for a while.
+bool Session::is_quiet(Tick now) const noexcept {
+  return client_messages_ == answered_ && side(current_).given == Given::whole_ones &&
+         elapsed_ms(last_data_, now) >= route_.quiet_ms.load(std::memory_order_relaxed);
+}
+
+void Session::try_switch() noexcept {
+  if (standby_ != nobody && at_switching_point()) switch_over();
+}
+
+void Session::switch_over() noexcept {
+  const Tick now = shard_.loop().now();
+  former_ = current_;
+  Side& old = side(former_);
+  old.role = Role::former;
+  old.seat->backend().count_reroute_from();
+  answer_open_ping();
+  former_pending_ = client_messages_ - answered_;
+  answered_ = client_messages_;
+  replay_.clear();  // the old leg works: what it has is no more to be given again
+  take_over();
+  reroute_.switched(now);
+  note_reroute(RerouteResult::attached, "");
+  write(former_, ws::encode_close(going_away, {}, mask_for(former_)).view());
+  if (former_ != nobody) side(former_).close_written = true;
+  begin_leg(preamble_for_next_leg());
+  look_soon();
+}
+
+// `break_first`: the old leg is closed before the next one is asked for; what the client says meanwhile is
+// kept.
+void Session::break_off() noexcept {
+  breaking_ = true;
+  breaking_since_ = shard_.loop().now();
+  write_close_of_ours(current_);
+}
+
+void Session::write_close_of_ours(Peer to) noexcept {
+  const ws::ControlFrame frame = ws::encode_close(going_away, {}, mask_for(to));
+  const net::IoResult sent = side(to).leg->write(frame.view());
+  if (sent.state == net::IoState::failed) {
+    side(to).write_broken = true;
+  } else if (sent.bytes < frame.view().size()) {
+    shard_.loop().buffers().append(side(to).unsent, frame.view().subspan(sent.bytes));
+  }
+  side(to).close_written = true;
+}
+
+// The old leg has had its time. In the middle of what it says it gets more, as long as it goes on.
+void Session::hand_over() noexcept {
+  const Side& old = side(former_);
+  const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+  const bool goes_on =
+      old.given != Given::whole_ones && elapsed_ms(old.last_received, shard_.loop().now()) < timeout;
+  if (!goes_on) former_done(former_);
+}
+
+void Session::former_done(Peer peer) noexcept {
+  Side& old = side(peer);
+  if (old.given != Given::whole_ones) {
+    const Reason cut = reason_of_cut(old.given);
+    old.reading = Reading::ended;
+    end(cut);
+    return;
+  }
+  cells_.unconfirmed.add(std::exchange(former_pending_, 0));
+  former_ = nobody;
+  leave(peer);
+  if (reroute_.state() == Reroute::State::handing_over) reroute_.former_done(shard_.loop().now());
+  end_move();
+  if (current_ != nobody) feed_from(current_);
+  if (phase_ == Phase::closing) settle_if_done();
+  look_soon();
+}
+
+void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
+  const bool point = at_switching_point() && (is_quiet(now) || reroute_.settled_long_enough(now));
+  if (!point || !shard_.may_begin_move()) {
+    const std::uint32_t quiet = route_.quiet_ms.load(std::memory_order_relaxed);
+    wait = std::min(wait, std::max(remaining_ms(last_data_, quiet, now), turn_again_ms));
+    return;
+  }
+  move_counted_ = true;
+  shard_.move_began();
+  if (route_.move.load(std::memory_order_relaxed) == config::MoveOrder::break_first) {
+    break_off();
+  } else {
+    perform(reroute_.quiet(now));
+  }
+}
+
+void Session::end_move() noexcept {
+  if (!move_counted_) return;
+  move_counted_ = false;
+  shard_.move_ended();
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,58 @@
+#include "holdfast/session/orders.hpp"
+
+#include "session/session.hpp"
+
+namespace holdfast::session {
+
+void AttemptReply::deliver_to(Shard& shard) noexcept {
+  shard.deliver_reply(*this);
+}
+
+void MoveSessions::deliver_to(Shard& shard) noexcept {
+  shard.move_sessions(*this);
+}
+
+void ListSessions::deliver_to(Shard& shard) noexcept {
+  shard.list(*this);
+}
+
+void SessionOrder::deliver_to(Shard& shard) noexcept {
+  shard.obey(*this);
+}
+
+void Shard::move_sessions(const MoveSessions& order) noexcept {
+  std::uint64_t left = order.most;
+  for_each([&](Session& session, Handle handle) {
+    if (left == 0 || session.backend() != order.backend.get() || !session.is_running()) return;
+    --left;
+    if (session.is_leaving()) return;
+    session.note_order(order.cause);
+    want_move(handle, order.backend->upstream_state(), order.cause);
+  });
+}
+
+void Shard::list(ListSessions& order) noexcept {
+  std::vector<SessionView> seen;
+  for_each([&](Session& session, Handle) {
+    if (seen.size() >= order.most) return;
+    if (!order.upstream.empty() && session.upstream() != order.upstream) return;
+    if (session.is_running()) seen.push_back(session.view(loop_.now()));
+  });
+  order.answer.set_value(std::move(seen));
+}
+
+void Shard::obey(SessionOrder& order) noexcept {
+  bool found = false;
+  for_each([&](Session& session, Handle handle) {
+    if (found || !(session.id() == order.id) || !session.is_running()) return;
+    found = true;
+    if (order.what == SessionOrder::What::close) {
+      session.end(Reason::closed_by_operator);
+    } else {
+      want_move(handle, session.upstream_state(), Cause::requested);
+    }
+  });
+  order.answer.set_value(found);
+}
+
+}  // namespace holdfast::session

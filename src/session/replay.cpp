@@ -1,0 +1,329 @@
+#include "session/replay.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+namespace holdfast::session {
+
+namespace {
+
+constexpr std::size_t nowhere = std::numeric_limits<std::size_t>::max();
+
+// What can be passed over at once: the rest of a frame, or a frame as far as it is there.
+struct Piece {
+  std::size_t size = 0;
+  std::size_t head = 0;  ///< bytes of its header, 0 in the middle of a frame
+  bool control = false;
+  bool last_frame = false;  ///< begins the message's last frame
+};
+
+// `bytes` is a part of a stream that a walker has passed, cut only where a walker stops: headers are whole.
+Piece pass(std::span<const std::byte> bytes, StreamPoint& point) noexcept {
+  Piece piece;
+  if (point.frame_remaining == 0) {
+    const ws::FrameHeader header = ws::detail::read_header(bytes);
+    piece.head = header.size;
+    piece.control = ws::is_control(header.opcode);
+    if (!piece.control) {
+      piece.last_frame = header.fin;
+      point.message_open = !header.fin;
+    }
+    point.frame_remaining = header.payload;
+  }
+  const std::size_t here = std::min<std::uint64_t>(point.frame_remaining, bytes.size() - piece.head);
+  point.frame_remaining -= here;
+  piece.size = piece.head + here;
+  return piece;
+}
+
+// Whether the data frame that `bytes` begins with is larger than `cap`.
+bool is_larger(std::span<const std::byte> bytes, std::size_t cap) noexcept {
+  const ws::FrameHeader header = ws::detail::read_header(bytes);
+  return header.payload > cap || header.size + header.payload > cap;
+}
+
+// The furthest position ≤ `limit` that a StreamPoint can name (not inside a header), and the point there.
+std::size_t advance(std::span<const std::byte> bytes, std::size_t limit, StreamPoint& point) noexcept {
+  std::size_t offset = 0;
+  while (offset < limit) {
+    const StreamPoint before = point;
+    const Piece piece = pass(bytes.subspan(offset), point);
+    if (offset + piece.size <= limit) {
+      offset += piece.size;
+      continue;
+    }
+    if (piece.control || offset + piece.head > limit) {
+      point = before;
+      return offset;
+    }
+    point.frame_remaining += offset + piece.size - limit;
+    return limit;
+  }
+  return offset;
+}
+
+}  // namespace
+
+std::span<const std::byte> Replay::unsent() const noexcept {
+  if (buffer_ == nullptr) return {};
+  return buffer_->bytes().subspan(sent_);
+}
+
+void Replay::clear() noexcept {
+  buffer_.reset();
+  sent_ = preamble_left_ = given_whole_ = given_twice_ = 0;
+  head_ = {};
+  headless_ = false;
+}
+
+// The caller sets `head_` where the new front is no message boundary.
+void Replay::drop(std::size_t bytes) noexcept {
+  if (bytes == 0) return;
+  buffer_->consume(bytes);
+  sent_ -= std::min(sent_, bytes);
+  preamble_left_ -= std::min(preamble_left_, bytes);
+  given_whole_ -= std::min(given_whole_, bytes);
+  given_twice_ -= std::min(given_twice_, bytes);
+  if (buffer_->empty()) buffer_.reset();
+}
+
+void Replay::wrote(std::span<const std::byte> run, std::size_t taken, StreamPoint start, Rules rules) {
+  assert(!blocked());
+  std::size_t boundary = nowhere;
+  if (start.at_message_boundary()) boundary = 0;
+  StreamPoint point = start;
+  for (std::size_t offset = 0; offset < run.size();) {
+    offset += pass(run.subspan(offset), point).size;
+    if (offset <= taken && point.at_message_boundary()) boundary = offset;
+  }
+  if (rules.unanswered == 0 && boundary != nowhere) {
+    clear();
+    run = run.subspan(boundary);
+    taken -= boundary;
+    start = {};
+    if (!run.empty() && taken == run.size() && is_larger(run, rules.cap)) {
+      headless_ = true;  // it would be let go at once: not worth a copy
+      return;
+    }
+  } else if (headless_) {
+    // Of a message that can't be given again only what the leg has yet to get is kept.
+    const std::size_t from = advance(run, taken, start);
+    run = run.subspan(from);
+    taken -= from;
+  }
+  if (!run.empty()) {
+    queue(run, start);
+    sent_ += taken;
+  }
+  if (headless_ && buffer_ == nullptr) headless_ = !point.at_message_boundary();
+  enforce(rules);
+}
+
+void Replay::queue(std::span<const std::byte> run, StreamPoint start) {
+  if (buffer_ == nullptr) {
+    head_ = start;
+    headless_ = !start.at_message_boundary();
+    sent_ = 0;
+  }
+  pool_->append(buffer_, run);
+}
+
+void Replay::took(std::size_t bytes, Rules rules) noexcept {
+  sent_ += bytes;
+  assert(sent_ <= size());
+  if (rules.unanswered == 0) drop_complete();
+  enforce(rules);
+}
+
+void Replay::answered() noexcept {
+  drop_complete();
+}
+
+// Everything up to the last message boundary that the leg has reached.
+void Replay::drop_complete() noexcept {
+  if (buffer_ == nullptr) return;
+  std::size_t boundary = 0;
+  StreamPoint point = head_;
+  for (std::size_t offset = 0; offset < sent_;) {
+    offset += pass(buffer_->bytes().subspan(offset), point).size;
+    if (offset <= sent_ && point.at_message_boundary()) boundary = offset;
+  }
+  if (boundary == 0) return;
+  drop(boundary);
+  head_ = {};
+  headless_ = false;
+}
+
+void Replay::enforce(Rules rules) noexcept {
+  if (buffer_ == nullptr) return;
+  if (headless_) return behead();
+  // The oldest of the sent ones go first.
+  while (rules.unanswered != 0 && sent_ > rules.unanswered + preamble_left_) {
+    std::size_t end = 0;
+    StreamPoint point;
+    do {
+      end += pass(buffer_->bytes().subspan(end), point).size;
+    } while (!point.at_message_boundary() && end < sent_);
+    if (end > sent_ || !point.at_message_boundary()) break;
+    drop(end);
+    if (buffer_ == nullptr) return;
+  }
+  StreamPoint point;
+  const Piece first = pass(buffer_->bytes(), point);
+  const bool too_large = sent_ > rules.cap || first.size + point.frame_remaining > rules.cap;
+  // Only a message under way can be too large: whole ones are dropped, or bounded by `unanswered`.
+  if (too_large && sent_ > 0 && (rules.unanswered == 0 || sent_ > rules.unanswered)) behead();
+}
+
+// The sent part of the first message is let go: it can't be given again any more.
+void Replay::behead() noexcept {
+  StreamPoint point = head_;
+  const std::size_t from = advance(buffer_->bytes(), sent_, point);
+  const bool inside = !point.at_message_boundary();
+  drop(from);
+  head_ = inside ? point : StreamPoint{};
+  headless_ = inside;
+}
+
+// Collects what the next leg gets, message by message.
+class Replay::Copy {
+ public:
+  Copy(BufferPool& pool, std::size_t sent, std::size_t was_given_whole, std::size_t given_twice)
+      : pool_(pool), sent_(sent), given_whole_(was_given_whole), given_twice_(given_twice) {}
+
+  void begin_message(std::size_t offset, bool headless) noexcept {
+    drops_ = headless || (offset < given_twice_ && offset < sent_);
+    had_part_ = offset < sent_;
+    begun_ = false;
+    open_ = true;
+  }
+  void add(std::span<const std::byte> bytes, const Piece& piece) {
+    begun_ = begun_ || piece.last_frame;
+    if (!drops_) pool_.append(bytes_, bytes);
+  }
+  /// `end`: where it ends in the old buffer.
+  void end_message(std::size_t end) noexcept {
+    open_ = false;
+    if (drops_) {
+      if (end <= sent_) return;  // the leg had it whole
+      ++result.dropped;
+      if (begun_) ++result.dropped_begun;
+      return;
+    }
+    if (begun_) ++result.kept;
+    if (end <= std::max(sent_, given_whole_)) given_whole = bytes_->size();
+    if (!had_part_) return;
+    ++result.resent;
+    given = bytes_->size();
+  }
+  /// At the end of the stream: the message under way, if any.
+  void end_stream() noexcept {
+    if (!open_) return;
+    result.swallow = drops_;
+    end_message(nowhere);
+  }
+  /// The first message began before the buffer, in the last frame of it.
+  void was_begun() noexcept { begun_ = true; }
+  [[nodiscard]] bool is_open() const noexcept { return open_; }
+  [[nodiscard]] BufferPtr take() noexcept { return std::move(bytes_); }
+
+  Rewound result;
+  std::size_t given = 0;
+  std::size_t given_whole = 0;
+
+ private:
+  BufferPool& pool_;
+  BufferPtr bytes_;
+  std::size_t sent_;
+  std::size_t given_whole_;
+  std::size_t given_twice_;
+  bool drops_ = false;
+  bool had_part_ = false;
+  bool begun_ = false;
+  bool open_ = false;
+};
+
+Replay::Rewound Replay::rewind(StreamPoint end) {
+  if (buffer_ != nullptr && preamble_left_ != 0) drop(preamble_left_);
+  preamble_left_ = 0;
+  Copy copy(*pool_, sent_, given_whole_, given_twice_);
+  StreamPoint point = buffer_ == nullptr ? end : head_;
+  if (headless_) {
+    copy.begin_message(0, true);
+    if (point.frame_remaining != 0 && !point.message_open) copy.was_begun();
+  }
+  for (std::size_t offset = 0; offset < size();) {
+    const auto rest = buffer_->bytes().subspan(offset);
+    const Piece piece = pass(rest, point);
+    if (!piece.control) {
+      if (!copy.is_open()) copy.begin_message(offset, false);
+      copy.add(rest.first(piece.size), piece);
+      if (point.at_message_boundary()) copy.end_message(offset + piece.size);
+    }
+    offset += piece.size;
+  }
+  copy.end_stream();
+  clear();
+  buffer_ = copy.take();
+  given_whole_ = copy.given_whole;
+  given_twice_ = copy.given;
+  return copy.result;
+}
+
+void Replay::prepend(std::span<const std::byte> preamble) {
+  assert(sent_ == 0 && preamble_left_ == 0);
+  if (preamble.empty()) return;
+  BufferPtr whole = pool_->get(preamble.size() + size());
+  whole->append(preamble);
+  if (buffer_ != nullptr) whole->append(buffer_->bytes());
+  if (given_whole_ != 0) given_whole_ += preamble.size();
+  if (given_twice_ != 0) given_twice_ += preamble.size();
+  buffer_ = std::move(whole);
+  preamble_left_ = preamble.size();
+}
+
+std::uint64_t Replay::begun_before(std::size_t bytes) const noexcept {
+  std::uint64_t count = 0;
+  StreamPoint point = head_;
+  for (std::size_t offset = 0; offset < bytes;) {
+    const Piece piece = pass(buffer_->bytes().subspan(offset), point);
+    offset += piece.size;
+    if (offset > preamble_left_ && piece.last_frame) ++count;
+  }
+  return count;
+}
+
+std::uint64_t Replay::unfinished_messages(StreamPoint end) const noexcept {
+  const bool inside_last = !end.message_open && end.frame_remaining != 0;
+  if (buffer_ == nullptr) return inside_last ? 1 : 0;
+  std::uint64_t count = inside_last ? 1 : 0;
+  StreamPoint point = head_;
+  for (std::size_t offset = 0; offset < size();) {
+    const bool was_inside = !point.at_message_boundary();
+    const Piece piece = pass(buffer_->bytes().subspan(offset), point);
+    offset += piece.size;
+    const bool ends = point.at_message_boundary() && (was_inside || !piece.control);
+    if (ends && offset > sent_ && offset > preamble_left_) ++count;
+  }
+  return count;
+}
+
+void Replay::check_invariants(Rules rules) const noexcept {
+#ifndef NDEBUG
+  assert(sent_ <= size());
+  assert(preamble_left_ <= size() && given_twice_ <= size());
+  if (buffer_ == nullptr) return;
+  assert(headless_ == !head_.at_message_boundary());
+  if (rules.unanswered != 0) return;
+  StreamPoint point = head_;
+  for (std::size_t offset = 0; offset < sent_;) {
+    offset += pass(buffer_->bytes().subspan(offset), point).size;
+    assert(offset > sent_ || !point.at_message_boundary());  // a whole sent message is not kept
+  }
+#else
+  (void)rules;
+#endif
+}
+
+}  // namespace holdfast::session

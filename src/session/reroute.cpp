@@ -1,0 +1,249 @@
+#include "session/reroute.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace holdfast::session {
+
+namespace {
+constexpr std::uint32_t first_backoff_ms = 50;
+constexpr std::uint32_t longest_backoff_ms = 1'000;
+
+// Half of it for sure, the other half by chance, so that sessions that lost one backend together don't come
+// back together.
+std::uint32_t backoff_ms(std::uint32_t retry, std::uint32_t random) noexcept {
+  const std::uint32_t full =
+      retry >= 5 ? longest_backoff_ms : std::min(longest_backoff_ms, first_backoff_ms << retry);
+  return full / 2 + random % (full / 2 + 1);
+}
+}  // namespace
+
+Reroute::Todo Reroute::ask(Tick now) noexcept {
+  since_ = now;
+  ++number_;
+  return Todo::ask;
+}
+
+Reroute::Todo Reroute::give_up(Reason reason) noexcept {
+  state_ = State::over;
+  reason_ = reason;
+  return Todo::give_up;
+}
+
+void Reroute::attach(Tick now) noexcept {
+  state_ = State::attached;
+  since_ = attached_at_ = now;
+  disabled_ = false;
+  retry_ = 0;
+  excluded_ = {};
+  ++reroutes_;
+}
+
+bool Reroute::died_too_often(Tick now) noexcept {
+  if (elapsed_ms(attached_at_, now) >= early_ms) return false;
+  std::rotate(early_.begin(), early_.begin() + 1, early_.end());
+  early_.back() = now;
+  if (early_count_ < early_deaths) ++early_count_;
+  return early_count_ == early_deaths && elapsed_ms(early_.front(), now) < early_window_ms;
+}
+
+Reroute::Todo Reroute::begin_hold(Tick now, Cause cause, const upstream::Backend* backend,
+                                  Rules rules) noexcept {
+  cause_ = cause;
+  began_ = now;
+  retry_ = 0;
+  excluded_ = {backend};
+  disabled_ = false;
+  if (spent_ >= rules.attempts) return give_up(Reason::no_backend);
+  state_ = State::attempting;
+  return ask(now);
+}
+
+Reroute::Todo Reroute::lost(Tick now, Cause cause, const upstream::Backend* backend, Rules rules) noexcept {
+  assert(has_leg());
+  if (elapsed_ms(attached_at_, now) >= lasting_ms) spent_ = 0;
+  // Of a backend that is leaving no death is the session's doing.
+  const bool blameless = state_ != State::attached;
+  if (state_ == State::switching) {
+    began_ = now;
+    cause_ = cause;
+    attach(now);
+    return Todo::attach;
+  }
+  if (state_ == State::moving) {
+    began_ = since_ = now;
+    cause_ = cause;
+    state_ = State::attempting;
+    return Todo::nothing;
+  }
+  if (!blameless && died_too_often(now)) {
+    began_ = now;
+    cause_ = cause;
+    return give_up(Reason::kills_backends);
+  }
+  return begin_hold(now, cause, backend, rules);
+}
+
+Reroute::Todo Reroute::going(Tick now, const upstream::Backend* backend, Rules rules) noexcept {
+  attached_at_ = now - lasting_ms;  // it says goodbye: no early death
+  return lost(now, Cause::closing, backend, rules);
+}
+
+Reroute::Todo Reroute::move_due(Tick now, Cause cause) noexcept {
+  if (cause == Cause::disabled && has_leg() && !disabled_) {
+    disabled_ = true;
+    disabled_since_ = now;
+  }
+  if (state_ != State::attached && state_ != State::settling) return Todo::nothing;
+  if (state_ == State::attached) began_ = now;
+  cause_ = cause;
+  retry_ = 0;
+  if (urgent()) {
+    state_ = State::moving;
+    return ask(now);
+  }
+  if (state_ == State::attached) since_ = now;
+  state_ = State::settling;
+  return Todo::nothing;
+}
+
+Reroute::Todo Reroute::quiet(Tick now) noexcept {
+  assert(state_ == State::settling);
+  state_ = State::moving;
+  return ask(now);
+}
+
+Reroute::Todo Reroute::ready(Tick now) noexcept {
+  if (state_ == State::attempting) {
+    ++spent_;  // until it has lasted
+    attach(now);
+    return Todo::attach;
+  }
+  assert(state_ == State::moving);
+  state_ = State::switching;
+  since_ = now;
+  return Todo::switch_over;
+}
+
+void Reroute::exclude(const upstream::Backend* backend) noexcept {
+  if (backend == nullptr) return;
+  std::rotate(excluded_.begin(), excluded_.end() - 1, excluded_.end());
+  excluded_.front() = backend;
+}
+
+Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Backend* tried,
+                              std::uint32_t random, Rules rules) noexcept {
+  if (state_ == State::moving) {
+    state_ = State::attached;
+    since_ = now;
+    return Todo::stay;
+  }
+  assert(state_ == State::attempting);
+  if (result == AttemptResult::refused) return give_up(Reason::reroute_refused);
+  if (result == AttemptResult::gone) return give_up(Reason::no_backend);
+  if (result == AttemptResult::misfit) ++spent_;
+  if (spent_ >= rules.attempts || elapsed_ms(began_, now) >= rules.hold_ms)
+    return give_up(Reason::no_backend);
+  // Another backend at once, and when there is no other, those that were left out; the same ones again only
+  // after a while.
+  const bool left_out = result == AttemptResult::nobody && excluded_.front() != nullptr;
+  if (left_out) excluded_ = {};
+  exclude(tried);
+  const bool others = left_out || (tried != nullptr && retry_ < 2);
+  next_at_ = now + (others ? random % first_backoff_ms : backoff_ms(retry_, random));
+  ++retry_;
+  state_ = State::held;
+  since_ = now;
+  return Todo::nothing;
+}
+
+void Reroute::switched(Tick now) noexcept {
+  assert(state_ == State::switching);
+  const Cause cause = cause_;
+  attach(now);
+  cause_ = cause;
+  state_ = State::handing_over;
+}
+
+void Reroute::former_done(Tick now) noexcept {
+  assert(state_ == State::handing_over);
+  state_ = State::attached;
+  since_ = now;
+}
+
+// An unhealthy backend is not waited for as long as one that works: its client would wait, too.
+std::uint32_t Reroute::handing_over_ms(Rules rules) const noexcept {
+  return cause_ == Cause::unhealthy ? std::min(rules.close_timeout_ms, unhealthy_words_ms)
+                                    : rules.close_timeout_ms;
+}
+
+Reroute::Todo Reroute::tick(Tick now, Rules rules) noexcept {
+  if (disabled_ && state_ <= State::moving && elapsed_ms(disabled_since_, now) >= disabled_ms) {
+    disabled_ = false;
+    return Todo::lose;
+  }
+  switch (state_) {
+    case State::held:
+      if (elapsed_ms(began_, now) >= rules.hold_ms) return give_up(Reason::no_backend);
+      if (static_cast<std::int32_t>(next_at_ - now) > 0) return Todo::nothing;
+      state_ = State::attempting;
+      return ask(now);
+    case State::attempting:
+      return elapsed_ms(began_, now) >= rules.hold_ms ? give_up(Reason::no_backend) : Todo::nothing;
+    case State::switching:
+      if (elapsed_ms(since_, now) < longest_switching_ms) return Todo::nothing;
+      state_ = State::attached;
+      since_ = now;
+      return Todo::stay;
+    case State::handing_over:
+      return elapsed_ms(since_, now) >= handing_over_ms(rules) ? Todo::hand_over : Todo::nothing;
+    case State::attached:
+    case State::settling:
+    case State::moving:
+    case State::over:
+      break;
+  }
+  return Todo::nothing;
+}
+
+bool Reroute::close() noexcept {
+  const bool asked = attempt_under_way();
+  state_ = State::over;
+  return asked;
+}
+
+std::uint32_t Reroute::patience_ms(Tick now, Rules rules) const noexcept {
+  return state_ == State::attempting ? remaining_ms(began_, rules.hold_ms, now)
+                                     : std::max(rules.hold_ms, 1'000U);
+}
+
+std::uint32_t Reroute::next_ms(Tick now, std::uint32_t limit_ms, Rules rules) const noexcept {
+  std::uint32_t wait = limit_ms;
+  if (disabled_ && state_ <= State::moving)
+    wait = std::min(wait, remaining_ms(disabled_since_, disabled_ms, now));
+  switch (state_) {
+    case State::held:
+      wait = std::min(wait, static_cast<std::int32_t>(next_at_ - now) > 0 ? next_at_ - now : 0);
+      return std::min(wait, remaining_ms(began_, rules.hold_ms, now));
+    case State::attempting:
+      return std::min(wait, remaining_ms(began_, rules.hold_ms, now));
+    case State::switching:
+      return std::min(wait, remaining_ms(since_, longest_switching_ms, now));
+    case State::handing_over:
+      return std::min(wait, remaining_ms(since_, handing_over_ms(rules), now));
+    case State::attached:
+    case State::settling:
+    case State::moving:
+    case State::over:
+      break;
+  }
+  return wait;
+}
+
+void Reroute::check_invariants() const noexcept {
+  assert((reason_ == Reason::none) || state_ == State::over);
+  assert(retry_ == 0 || state_ == State::held || state_ == State::attempting || state_ == State::over);
+  assert(number_ >= reroutes_);
+}
+
+}  // namespace holdfast::session

@@ -1,0 +1,401 @@
+// One backend leg after another: what the state machine (reroute.hpp) decides is done here. LIFECYCLE.md
+// draws it.
+
+#include <algorithm>
+#include <cassert>
+
+#include "session/session.hpp"
+
+namespace holdfast::session {
+
+namespace {
+constexpr std::uint32_t linger_ms = 2'000;
+constexpr std::uint32_t turn_again_ms = 20;
+constexpr std::uint16_t going_away = 1001;
+}  // namespace
+
+Reroute::Rules Session::reroute_rules() const noexcept {
+  return {route_.hold_ms.load(std::memory_order_relaxed), route_.attempts.load(std::memory_order_relaxed),
+          route_.close_timeout_ms.load(std::memory_order_relaxed)};
+}
+
+bool Session::can_reroute(Cause cause) const noexcept {
+  return phase_ == Phase::open && continuation_ != nullptr && shard_.surroundings().desk != nullptr &&
+         route_.reroutes_on(cause) &&
+         (continuity_ == Continuity::whole || (continuity_ == Continuity::until_used && !compressed_));
+}
+
+// --- a leg is lost ---
+
+void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
+  assert(phase_ == Phase::open && current_ != nobody && former_ == nobody);
+  const Peer gone = current_;
+  const Tick now = shard_.loop().now();
+  Side& old = side(gone);
+  net::Liveness last = old.leg->liveness();
+  if (answer_code != 0) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
+  const std::uint64_t sent_bytes = to_backend_.bytes - std::min(to_backend_.bytes, replay_.unsent_bytes());
+  const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
+  const bool planned = breaking_;
+  breaking_ = false;
+  old.seat->backend().count_reroute_from();
+  answer_open_ping();
+  tally_ = {};
+  const upstream::Backend* here = &old.seat->backend();
+  const Reroute::Todo todo = answer_code != 0 && !planned ? reroute_.going(now, here, reroute_rules())
+                                                          : reroute_.lost(now, cause, here, reroute_rules());
+  const Replay::Rewound rewound = replay_.rewind(stream_point());
+  if (rewound.swallow) {
+    swallowing_ = true;
+    preamble_wanted_ = preamble_messages_;  // it can't be one of them any more, nor what follows it
+  }
+  if (planned) {
+    answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
+  } else {
+    count_loss(last, sent_bytes, rewound);
+  }
+  current_ = nobody;
+  if (can_answer) {
+    write(gone, ws::encode_close(answer_code, {}, mask_for(gone)).view());
+    old.close_written = true;
+  }
+  leave(gone);
+  if (old.leg != nullptr && answer_code == 0 && !planned)
+    drop(gone);  // nobody is there to hear our last words
+  perform(todo);
+  judge_client_pause();
+  look_soon();
+}
+
+// Which messages are gone: those that the leg had whole and that no backend message followed. Of these the
+// ones that its kernel never acknowledged are certainly undelivered. Marks are made once per write, so that
+// this is a lower bound; a TLS leg's unacknowledged bytes are counted as if they were plaintext.
+void Session::count_loss(const net::Liveness& last, std::uint64_t sent_bytes,
+                         const Replay::Rewound& rewound) noexcept {
+  const std::uint64_t kept = rewound.kept + rewound.dropped_begun;
+  const std::uint64_t pending = client_messages_ - answered_;
+  const std::uint64_t had = pending - std::min(pending, kept);
+  const std::uint64_t acknowledged =
+      sent_bytes - std::min<std::uint64_t>(sent_bytes, last.unacknowledged_bytes);
+  std::uint64_t certain = 0;
+  for (const Mark& mark : marks_) {
+    const std::uint64_t before = mark.messages + kept;
+    if (mark.bytes < acknowledged || (mark.bytes == 0 && mark.messages == 0)) continue;
+    if (client_messages_ > before) certain = std::max(certain, client_messages_ - before);
+  }
+  certain = std::min(certain, had);
+  tally_.undelivered = rewound.dropped + certain;
+  tally_.unconfirmed = had - certain;
+  tally_.resent = rewound.resent;
+  cells_.undelivered.add(tally_.undelivered);
+  cells_.unconfirmed.add(tally_.unconfirmed);
+  cells_.resent.add(tally_.resent);
+  answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
+}
+
+// The client waits for a Pong that nobody else will send.
+void Session::answer_open_ping() noexcept {
+  if (open_ping_ == nullptr) return;
+  if (at_boundary(client)) write(client, ws::encode_pong(open_ping_->bytes(), std::nullopt).view());
+  open_ping_.reset();
+}
+
+void Session::perform(Reroute::Todo todo) noexcept {
+  switch (todo) {
+    case Reroute::Todo::nothing:
+      return;
+    case Reroute::Todo::ask:
+      return ask();
+    case Reroute::Todo::attach:
+      return attach();
+    case Reroute::Todo::switch_over:
+      return try_switch();
+    case Reroute::Todo::stay:
+      note_reroute(RerouteResult::stayed, "no message boundary in time");
+      return stay();
+    case Reroute::Todo::hand_over:
+      return hand_over();
+    case Reroute::Todo::lose:
+      if (side(current_).given == Given::whole_ones) return detach(Cause::disabled);
+      return end(reason_of_cut(side(current_).given));
+    case Reroute::Todo::give_up:
+      drop_waiting();
+      note_reroute(reroute_.reason() == Reason::reroute_refused  ? RerouteResult::refused
+                   : reroute_.reason() == Reason::kills_backends ? RerouteResult::kills_backends
+                                                                 : RerouteResult::no_backend,
+                   why_not_.c_str());
+      return end(reroute_.reason());
+  }
+}
+
+void Session::ask() noexcept {
+  auto attempt = std::make_unique<Attempt>();
+  withdrawn_ = std::make_shared<std::atomic<bool>>(false);
+  attempt->shard = &shard_;
+  attempt->session = self_;
+  attempt->number = reroute_.number();
+  attempt->retry = reroute_.retry();
+  attempt->reroutes = reroute_.reroutes() + 1;
+  attempt->cause = reroute_.cause();
+  attempt->route = &route_;
+  attempt->upstream = upstream_->name();
+  attempt->continuation = continuation_;
+  attempt->exclude = reroute_.excluded();
+  if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
+  attempt->deadline = Clock::now() + Milliseconds(reroute_.patience_ms(shard_.loop().now(), reroute_rules()));
+  attempt->withdrawn = withdrawn_;
+  shard_.surroundings().desk->ask(std::move(attempt));
+}
+
+void Session::reply(AttemptReply& answer) noexcept {
+  const bool wanted = answer.number == reroute_.number() && reroute_.attempt_under_way() &&
+                      (phase_ == Phase::open || (phase_ == Phase::closing && current_ == nobody));
+  if (!wanted) return;
+  const Tick now = shard_.loop().now();
+  withdrawn_.reset();
+  if (answer.result == AttemptResult::ready && take_standby(answer)) {
+    perform(reroute_.ready(now));
+  } else if (phase_ == Phase::closing) {
+    abandon_reroute();
+    settle_if_done();
+    return;
+  } else {
+    why_not_ = answer.what;
+    const Reroute::Todo todo =
+        reroute_.failed(now, answer.result, answer.tried, shard_.random(), reroute_rules());
+    if (todo == Reroute::Todo::stay) {
+      if (!stranded_) note_reroute(RerouteResult::stayed, why_not_.c_str());
+      set_stranded(answer.result == AttemptResult::nobody && wanted_elsewhere().has_value());
+      stay();
+    } else {
+      perform(todo);
+    }
+  }
+  if (phase_ == Phase::open) look(now);
+  check_invariants();
+}
+
+bool Session::take_standby(AttemptReply& answer) noexcept {
+  const Peer slot = free_slot();
+  Side& fresh = side(slot);
+  fresh = Side(ws::Sender::server);
+  if (!shard_.loop().add(*answer.leg, *this, slot)) {
+    answer.what = "out of epoll watches";
+    answer.result = AttemptResult::no_way;
+    return false;
+  }
+  fresh.leg = std::move(answer.leg);
+  fresh.seat = std::move(answer.seat);
+  fresh.role = Role::standby;
+  fresh.reading = Reading::later;
+  fresh.begun = fresh.last_received = shard_.loop().now();
+  early_.reset();
+  if (!answer.early.empty()) early_ = std::make_unique<std::string>(std::move(answer.early));
+  standby_ = slot;
+  return true;
+}
+
+// A leg that only lingers makes room for one that is to work.
+Session::Peer Session::free_slot() noexcept {
+  for (const Peer peer : backend_peers) {
+    if (side(peer).role == Role::none && side(peer).leg == nullptr) return peer;
+  }
+  for (const Peer peer : backend_peers) {
+    if (side(peer).role != Role::leaving) continue;
+    drop(peer);
+    return peer;
+  }
+  assert(false);
+  return second;
+}
+
+void Session::attach() noexcept {
+  const Tick now = shard_.loop().now();
+  take_over();
+  shard_.surroundings().cells.reroute_duration.observe(Milliseconds(elapsed_ms(reroute_.began(), now)));
+  note_reroute(RerouteResult::attached, "");
+  begin_leg(preamble_for_next_leg());
+  if (phase_ == Phase::closing) {  // the client closed while it was held: its last messages go ahead of that
+    write(current_, ws::encode_close(close_code_, {}, mask_for(current_)).view());
+    side(current_).close_written = true;
+  }
+  feed_from(current_);
+  judge_client_pause();
+}
+
+// The standby leg becomes the current one.
+void Session::take_over() noexcept {
+  current_ = standby_;
+  standby_ = nobody;
+  Side& leg = side(current_);
+  leg.role = Role::current;
+  const upstream::Backend& to = leg.seat->backend();
+  leg.seat->backend().count_reroute_to();
+  upstream_ = to.upstream_state();
+  removed_ = false;
+  set_stranded(false);
+  side(client).relayed_ping_open = false;
+}
+
+// What the new leg gets before anything else: the preamble, then what is kept for it.
+void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
+  const std::uint64_t most = route_.preamble_answers.load(std::memory_order_relaxed);
+  side(current_).answers_to_swallow =
+      preamble.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(most, answers_));
+  replay_.prepend(preamble);
+  flush_replay();
+}
+
+// The forced read comes in the next turn: this may be within somebody else's.
+void Session::feed_from(Peer peer) noexcept {
+  Side& source = side(peer);
+  if (source.leg == nullptr) return;
+  source.last_received = shard_.loop().now();
+  if (phase_ == Phase::settled) return;
+  source.reading = Reading::frames;
+  source.paused = side(client).unsent != nullptr;
+  if (const auto early = std::move(early_)) consume(peer, std::as_bytes(std::span(*early)));
+  if (source.leg != nullptr) shard_.loop().requeue(*this, peer);
+}
+
+// --- ends of it ---
+
+// FIN behind what is unsent; its own FIN is waited for, but not for long.
+void Session::leave(Peer peer) noexcept {
+  Side& old = side(peer);
+  old.role = Role::leaving;
+  old.seat.reset();
+  old.carry.reset();
+  old.held.reset();
+  old.paused = false;
+  old.leaving_since = shard_.loop().now();
+  if (old.reading != Reading::ended) old.reading = Reading::discard;
+  finish(peer);
+  shard_.loop().requeue(*this, peer);  // to linger
+}
+
+// No new leg, if there was to be one.
+void Session::stay() noexcept {
+  if (standby_ != nobody) {
+    const Peer unused = standby_;
+    standby_ = nobody;
+    early_.reset();
+    write(unused, ws::encode_close(going_away, {}, mask_for(unused)).view());
+    side(unused).close_written = true;
+    leave(unused);
+  }
+  if (former_ == nobody) end_move();
+}
+
+// What was kept for a next leg will have none.
+void Session::drop_waiting() noexcept {
+  if (current_ != nobody && !breaking_) return;
+  // Of those that are to be given again the leg before may have had some whole.
+  const std::uint64_t perhaps = replay_.perhaps_delivered();
+  const std::uint64_t certain = replay_.begun_messages() - perhaps;
+  tally_.undelivered += certain;
+  tally_.unconfirmed += perhaps;
+  cells_.undelivered.add(certain);
+  cells_.unconfirmed.add(perhaps);
+  replay_.clear();
+}
+
+// The session ends: no attempt is wanted any more.
+void Session::abandon_reroute() noexcept {
+  const bool held =
+      reroute_.state() == Reroute::State::held || reroute_.state() == Reroute::State::attempting;
+  drop_waiting();
+  if (held) note_reroute(RerouteResult::gone, "");
+  (void)reroute_.close();
+  breaking_ = false;
+  if (withdrawn_ != nullptr) withdrawn_->store(true, std::memory_order_relaxed);
+  withdrawn_.reset();
+}
+
+void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
+  for (const Peer peer : backend_peers) {
+    if (side(peer).role != Role::leaving || side(peer).leg == nullptr) continue;
+    const std::uint32_t left = remaining_ms(side(peer).leaving_since, linger_ms, now);
+    if (left == 0) {
+      drop(peer);
+    } else {
+      wait = std::min(wait, left);
+    }
+  }
+  if (breaking_) {
+    const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+    const std::uint32_t left = remaining_ms(breaking_since_, timeout, now);
+    if (left == 0 && side(current_).given == Given::whole_ones) detach(reroute_.cause());
+    wait = std::min(wait, std::max(left, turn_again_ms));
+  }
+  perform(reroute_.tick(now, reroute_rules()));
+  if (phase_ != Phase::open) return;
+  if (reroute_.state() == Reroute::State::settling && !breaking_) look_for_quiet(now, wait);
+  if (reroute_.state() == Reroute::State::attached && !move_waiting_) {
+    if (const auto cause = wanted_elsewhere()) {
+      const bool due = static_cast<std::int32_t>(move_again_at_ - now) <= 0;
+      if (due) {
+        move_waiting_ = true;
+        shard_.want_move(self_, upstream_, *cause);
+      } else {
+        wait = std::min(wait, move_again_at_ - now);
+      }
+    } else {
+      set_stranded(false);
+    }
+  }
+  wait = std::min(wait, reroute_.next_ms(now, wait, reroute_rules()));
+}
+
+void Session::set_stranded(bool stranded) noexcept {
+  if (stranded == stranded_) return;
+  stranded_ = stranded;
+  shard_.surroundings().cells.stranded.add(stranded ? 1 : -1);
+}
+
+void Session::note_reroute(RerouteResult result, const char* detail) noexcept {
+  upstream_->count(reroute_.cause(), result);
+  auto entry = std::make_unique<RerouteRecord>();
+  entry->session = id_.text();
+  entry->client = story_->client;
+  entry->route = route_.name();
+  entry->upstream = upstream_->name();
+  entry->from = story_->backend;
+  if (result == RerouteResult::attached) {
+    story_->backend = side(current_).seat->backend().address();
+    entry->to = story_->backend;
+  }
+  entry->cause = reroute_.cause();
+  entry->result = result;
+  if (former_ == nobody && result != RerouteResult::stayed)
+    entry->pause = Milliseconds(elapsed_ms(reroute_.began(), shard_.loop().now()));
+  entry->attempts = reroute_.retry() + 1;
+  entry->resent = tally_.resent;
+  entry->undelivered = tally_.undelivered;
+  entry->unconfirmed = tally_.unconfirmed;
+  entry->detail = detail;
+  shard_.surroundings().access.record(std::move(entry));
+}
+
+SessionView Session::view(Tick now) const {
+  SessionView seen;
+  seen.id = id_;
+  if (story_ != nullptr) {
+    seen.client = story_->client;
+    seen.listener = story_->listener;
+    seen.backend = current_ == nobody ? "" : story_->backend;
+  }
+  seen.route = route_.name();
+  seen.upstream = upstream_->name();
+  seen.state = phase_ != Phase::open                          ? "closing"
+               : current_ == nobody                           ? "held"
+               : reroute_.state() != Reroute::State::attached ? "moving"
+                                                              : "open";
+  seen.age_ms = elapsed_ms(started_, now);
+  seen.reroutes = reroute_.reroutes();
+  seen.to_backend = to_backend_;
+  seen.to_client = to_client_;
+  return seen;
+}
+
+}  // namespace holdfast::session
