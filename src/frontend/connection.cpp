@@ -1,11 +1,11 @@
 #include "frontend/connection.hpp"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
-#include <array>
 
+#include "frontend/continuing.hpp"
 #include "frontend/gate.hpp"
+#include "frontend/identity.hpp"
+#include "frontend/reach.hpp"
 #include "frontend/relay.hpp"
 
 namespace holdfast::frontend {
@@ -23,12 +23,6 @@ constexpr std::chrono::seconds patience_when_crowded{2};
 constexpr std::chrono::milliseconds client_look_period{200};
 // A client that comes back at once would find the same.
 constexpr std::string_view retry_after = "Retry-After: 2\r\n";
-
-std::string random_key() {
-  std::array<std::byte, 16> bytes;
-  RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  return ws::make_key(bytes);
-}
 
 TlsResult tls_result(const Error& error) {
   if (error.failure == Failure::timeout) return TlsResult::timeout;
@@ -159,10 +153,14 @@ Connection::Step Connection::find_backend() {
   std::vector<const upstream::Backend*> tried;
   std::optional<Error> last;
   client_->expires_at(deadline);  // the request is here: from now on setup_timeout counts
+  write_request();
+  upstream::RetryBudget& retries = destination.upstream->state().retries();
+  retries.first_try(Clock::now());
   const auto watch = watch_client();
   while (tried.size() < most_backends && Clock::now() < deadline) {
     std::optional<upstream::Seat> seat = destination.upstream->pick(tried);
     if (!seat) break;
+    if (!tried.empty() && !retries.may_retry(Clock::now())) break;
     tried.push_back(&seat->backend());
     Error error;
     const Try outcome = co_await try_backend(*seat, deadline, watch->give_up, error);
@@ -177,12 +175,24 @@ Connection::Step Connection::find_backend() {
       seat_ = std::move(seat);
       co_return true;
     }
-    note_failure(seat->backend(), error);
+    note_failure(thread_, destination, seat->backend(), error);
     last = std::move(error);
     if (last->retry == Retry::no) break;
   }
   co_await answer_failure(last);
   co_return false;
+}
+
+void Connection::write_request() {
+  const config::Reroute& reroute = *route_->reroute;
+  id_ = random_session_id();
+  request_->extensions = extensions_to_offer(reroute, request_->extensions);
+  std::vector<ws::ExtraField> fields{session_field(id_)};
+  if (!reroute.secret.empty()) {
+    fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
+  }
+  request_stem_ =
+      ws::build_request_stem(*head_, forwarded_by(), first_offer(reroute, request_->extensions), fields);
 }
 
 // A client that goes away meanwhile must not hold a backend's place until all timeouts have passed.
@@ -213,32 +223,19 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
                                                          net::GiveUp& give_up, Error& last) {
   const dial::Destination& destination = *route_->destination;
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
-  const TimePoint started = Clock::now();
-  auto connected = co_await dial::connect(thread_.io(), route_->destination, settings->address,
-                                          *around().budget, deadline, &give_up);
-  if (!connected) {
-    last = connected.error();
-    co_return Try::failed;
-  }
-  around().cells->backend_connect_duration.observe(Clock::now() - started);
-  std::unique_ptr<net::AsyncLeg> leg = std::move(connected.value());
-  leg->expires_at(std::min(deadline, Clock::now() + destination.settings.handshake_timeout));
   const std::string key = random_key();
-  std::string request = ws::build_backend_request(*head_, forwarded_by(), key);
-  auto exchanged = co_await dial::exchange(*leg, std::move(request));
-  if (!exchanged) {
-    last = exchanged.error();
+  std::string request = ws::finish_request(request_stem_, key);
+  auto reached =
+      co_await reach(thread_, route_->destination, settings->address, std::move(request), deadline, &give_up);
+  if (!reached) {
+    last = reached.error();
     co_return Try::failed;
   }
-  dial::Answer got = std::move(exchanged.value());
+  std::unique_ptr<net::AsyncLeg> leg = std::move(reached.value().leg);
+  dial::Answer got = std::move(reached.value().answer);
   if (got.head.status() != 101) {
     const unsigned status = got.head.status();
-    if (status >= 500) {
-      seat.backend().count_failure(upstream::FailureKind::handshake_status,
-                                   "answered " + std::to_string(status));
-    } else {
-      destination.upstream->succeeded(seat);  // it is alive, it only says no
-    }
+    note_answer(destination, seat, status);
     leg->obey(nullptr);
     cells().handshake(HandshakeResult::backend_answer);
     record(status, "answer of backend " + seat.backend().address());
@@ -248,29 +245,19 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
   }
   auto agreed = ws::check_answer(got.head, *request_, key);
   if (!agreed) {
-    // Whether a 101 fits depends on what the client has offered: no client may get a backend ejected by that.
-    seat.backend().count_failure(upstream::FailureKind::garbage, agreed.error().what);
+    note_misfit(seat.backend(), agreed.error().what);
     last = {Failure::garbage, Side::us, Retry::other_backend, agreed.error().what};
     co_return Try::failed;
   }
-  agreement_ = std::move(agreed.value());
+  agreement_ = agreement_with_client(*route_->reroute, std::move(agreed.value()));
   leg->obey(nullptr);
   backend_ = std::move(leg);
   answer_ = std::move(got);
   co_return Try::accepted;
 }
 
-void Connection::note_failure(upstream::Backend& backend, const Error& error) {
-  const auto kind = upstream::blame(error.failure);
-  if (!kind || error.side != Side::backend) return;
-  const auto change = route_->destination->upstream->failed(backend, *kind, error.what, Clock::now());
-  if (change == upstream::Change::ejected) {
-    around().log->warn("backend " + backend.upstream() + "/" + backend.address() + " ejected: " + error.what);
-  }
-}
-
 asio::awaitable<void> Connection::hand_over() {
-  const std::string answer_text = ws::build_client_answer(answer_->head, request_->key);
+  const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key);
   client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
   auto written = co_await client_->write_all(answer_text);
   if (!written) {
@@ -296,6 +283,9 @@ asio::awaitable<void> Connection::hand_over() {
   handover->early_to_client = std::move(answer_->behind);
   handover->generation = serving_->generation;
   handover->allowed_rsv = agreement_.allowed_rsv;
+  handover->id = id_;
+  handover->continuation = keep_for_reroutes(*route_->reroute, id_, agreement_, *head_, forwarded_by());
+  handover->continuity = continuity_of(*route_->reroute, agreement_);
   const upstream::Backend& backend = handover->seat.backend();
   handover->story = std::make_unique<session::Story>(session::Story{
       net::to_text(peer_), listener_->settings.name, request_->host, request_->path, backend.upstream(),

@@ -39,7 +39,8 @@ class Connection {
   };
   static void look_at_client(const std::weak_ptr<Watch>& watch);
   [[nodiscard]] std::shared_ptr<Watch> watch_client();
-  void note_failure(upstream::Backend& backend, const Error& error);
+  /// What every try sends: settles the session's id and what is offered.
+  void write_request();
 
   /// Writes an answer of ours, lingers so that it is read, and records it.
   [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result);
@@ -65,12 +66,14 @@ class Connection {
   std::optional<ws::RequestHead> head_;
   std::optional<ws::ClientHandshake> request_;
   std::string behind_request_;
+  session::SessionId id_;
+  std::string request_stem_;  ///< for every backend that is tried
 
   // The backend that has accepted.
   std::optional<upstream::Seat> seat_;
   std::unique_ptr<net::AsyncLeg> backend_;
   std::optional<dial::Answer> answer_;
-  ws::Agreement agreement_;
+  ws::Agreement agreement_;  ///< what the client is told
 };
 
 [[nodiscard]] boost::asio::awaitable<void> serve(SetupThread& thread, std::unique_ptr<Connection> connection);

@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "frontend/connection.hpp"
+#include "frontend/desk.hpp"
 #include "frontend/gate.hpp"
 #include "frontend/listening.hpp"
 
@@ -25,15 +26,18 @@ constexpr int niceness = 10;
 constexpr std::chrono::milliseconds lag_period{500};
 }  // namespace
 
-SetupThread::SetupThread() = default;
+SetupThread::SetupThread() : desk_(std::make_unique<Desk>(*this)) {}
 SetupThread::~SetupThread() = default;
 
 void SetupThread::start(Surroundings surroundings) {
   surroundings_ = std::move(surroundings);
   tls_gate_ = std::make_unique<Gate>(surroundings_.tls_handshakes);
   thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), ("setup-" + std::to_string(surroundings_.index)).c_str());
-    setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness);
+    const bool for_reroutes = surroundings_.duty == Duty::reroutes;
+    pthread_setname_np(
+        pthread_self(),
+        ((for_reroutes ? "reroute-" : "setup-") + std::to_string(surroundings_.index)).c_str());
+    if (!for_reroutes) setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), niceness);
     const auto work = asio::make_work_guard(io_);
     measure_lag();
     io_.run();
@@ -76,6 +80,10 @@ std::future<void> SetupThread::unlisten(std::string key) {
 
 void SetupThread::adopt(Accepted accepted) {
   asio::post(io_, [this, accepted = std::move(accepted)]() mutable { begin(std::move(accepted)); });
+}
+
+void SetupThread::ask(std::unique_ptr<session::Attempt> attempt) noexcept {
+  asio::post(io_, [this, attempt = std::move(attempt)]() mutable { desk_->take(std::move(attempt)); });
 }
 
 void SetupThread::begin(Accepted accepted) {

@@ -2,9 +2,9 @@
 // What the setup threads need of one snapshot: listeners, routes in order, upstreams. Made by the control
 // thread, immutable, swapped whole; a connection keeps the one it began with.
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +39,7 @@ struct RouteEntry {
   std::vector<std::string> listeners;  ///< names; empty = all
   session::RouteState* state = nullptr;
   std::shared_ptr<const dial::Destination> destination;
+  std::shared_ptr<const config::Reroute> reroute;  ///< never null in a snapshot that serves
   /// Open-session gauges, [listener in the order of Serving::listeners][pump thread].
   std::vector<std::vector<metrics::SessionCells*>> open_sessions;
 };
@@ -59,18 +60,23 @@ struct Serving {
   }
 };
 
-/// The one pointer to the present snapshot. Any thread.
+/// The one pointer to the present snapshot. Any thread; read once per accepted connection. A mutex, because
+/// libstdc++ 12's std::atomic<std::shared_ptr> unlocks its readers without a release (ThreadSanitizer is
+/// right).
 class Present {
  public:
   [[nodiscard]] std::shared_ptr<const Serving> get() const {
-    return serving_.load(std::memory_order_acquire);
+    const std::lock_guard lock(mutex_);
+    return serving_;
   }
   void set(std::shared_ptr<const Serving> serving) {
-    serving_.store(std::move(serving), std::memory_order_release);
+    const std::lock_guard lock(mutex_);
+    serving_.swap(serving);  // the old one dies after the lock
   }
 
  private:
-  std::atomic<std::shared_ptr<const Serving>> serving_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Serving> serving_;
 };
 
 }  // namespace holdfast::frontend

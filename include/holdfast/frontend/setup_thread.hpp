@@ -1,9 +1,9 @@
 #pragma once
 // One thread of the setup plane: accepts on its own sockets, shakes hands on both sides, hands sessions to
-// the shards.
+// the shards, and finds other backends for theirs.
 //
-// Threads: construction, `listen`, `unlisten`, `adopt` and `stop` any (they post); the rest is the thread's
-// own.
+// Threads: construction, `listen`, `unlisten`, `adopt`, `ask` and `stop` any (they post); the rest is the
+// thread's own.
 
 #include <boost/asio/io_context.hpp>
 #include <future>
@@ -16,10 +16,12 @@
 #include "holdfast/metrics/cells.hpp"
 #include "holdfast/net/socket.hpp"
 #include "holdfast/session/access.hpp"
+#include "holdfast/session/attempt.hpp"
 #include "holdfast/session/shard.hpp"
 
 namespace holdfast::frontend {
 
+class Desk;
 class Gate;
 
 /// An accepted connection that nobody has read from yet.
@@ -31,11 +33,16 @@ struct Accepted {
   TimePoint when;
 };
 
-class SetupThread {
+/// What a setup thread is for. Handshakes come in storms and run at a lower priority than the pumps; reroutes
+/// don't: a connected client waits for each.
+enum class Duty : std::uint8_t { handshakes, reroutes };
+
+class SetupThread final : public session::RerouteDesk {
  public:
   /// All of it outlives the thread.
   struct Surroundings {
-    std::size_t index = 0;
+    std::size_t index = 0;  ///< of its cells
+    Duty duty = Duty::handshakes;
     metrics::SetupCells* cells = nullptr;
     const Present* present = nullptr;
     net::DescriptorBudget* budget = nullptr;
@@ -50,7 +57,7 @@ class SetupThread {
   SetupThread();
   SetupThread(const SetupThread&) = delete;
   SetupThread& operator=(const SetupThread&) = delete;
-  ~SetupThread();  ///< after `join`
+  ~SetupThread();  ///< after `join`, and when nobody can `ask` any more
 
   void start(Surroundings surroundings);
   void stop() noexcept;
@@ -64,6 +71,8 @@ class SetupThread {
   /// listener.
   [[nodiscard]] std::future<void> unlisten(std::string key);
   void adopt(Accepted accepted);
+  /// Also before `start` and after `join`; an attempt that the thread no longer comes to gets no reply.
+  void ask(std::unique_ptr<session::Attempt> attempt) noexcept override;
 
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
@@ -78,6 +87,7 @@ class SetupThread {
   Surroundings surroundings_;
   std::unique_ptr<Gate> tls_gate_;
   boost::asio::io_context io_{1};
+  std::unique_ptr<Desk> desk_;  // has timers: dies before the io_context
   std::vector<std::unique_ptr<Listening>> listening_;
   std::size_t next_adopter_ = 0;
   std::thread thread_;

@@ -1,0 +1,69 @@
+#include "frontend/continuing.hpp"
+
+#include <utility>
+
+#include "frontend/identity.hpp"
+
+namespace holdfast::frontend {
+
+using config::Compression;
+
+namespace {
+
+Compression compression_of(const config::Reroute& reroute) {
+  const bool pins_for_nothing = reroute.on.empty() && reroute.compression == Compression::pin;
+  return pins_for_nothing ? Compression::pass : reroute.compression;
+}
+
+}  // namespace
+
+std::vector<ws::Extension> extensions_to_offer(const config::Reroute& reroute,
+                                               const std::vector<ws::Extension>& of_client) {
+  const auto context =
+      reroute.preamble_answers > 0 ? ws::ServerContext::must_go : ws::ServerContext::may_stay;
+  switch (compression_of(reroute)) {
+    case Compression::pin:
+      return ws::pinned_offer(of_client, context);
+    case Compression::strip:
+      return {};
+    case Compression::pass:
+      break;
+  }
+  return of_client;
+}
+
+ws::Offer first_offer(const config::Reroute& reroute, const std::vector<ws::Extension>& offered) {
+  ws::Offer offer;
+  if (compression_of(reroute) != Compression::pass) offer.extensions = ws::to_text(offered);
+  return offer;
+}
+
+ws::Agreement agreement_with_client(const config::Reroute& reroute, ws::Agreement agreement) {
+  return compression_of(reroute) == Compression::pin ? ws::pinned(std::move(agreement)) : agreement;
+}
+
+session::Continuity continuity_of(const config::Reroute& reroute, const ws::Agreement& agreement) {
+  const ws::Memory memory = ws::memory_of(agreement);
+  // An answer that is swallowed would be missing from what the client's decompressor remembers.
+  const bool swallows = memory.of_server && reroute.preamble_answers > 0;
+  if (memory.unknown || swallows) return session::Continuity::none;
+  return memory.of_client ? session::Continuity::until_used : session::Continuity::whole;
+}
+
+std::shared_ptr<const session::Continuation> keep_for_reroutes(const config::Reroute& reroute,
+                                                               const session::SessionId& id,
+                                                               const ws::Agreement& agreement,
+                                                               const ws::RequestHead& head,
+                                                               const ws::ForwardedBy& by) {
+  if (reroute.on.empty()) return nullptr;
+  auto kept = std::make_shared<session::Continuation>();
+  kept->id = id;
+  const ws::ExtraField fields[] = {session_field(id)};
+  kept->request = ws::build_request_stem(head, by, ws::offer_again(agreement), fields);
+  kept->request.shrink_to_fit();
+  kept->subprotocol = agreement.subprotocol;
+  kept->extensions = agreement.extensions;
+  return kept;
+}
+
+}  // namespace holdfast::frontend

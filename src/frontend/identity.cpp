@@ -1,0 +1,63 @@
+#include "frontend/identity.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include <array>
+
+namespace holdfast::frontend {
+
+namespace {
+
+std::string hexadecimal(const unsigned char* bytes, std::size_t size) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * size);
+  for (std::size_t n = 0; n < size; ++n) {
+    text += digits[bytes[n] >> 4U];
+    text += digits[bytes[n] & 0xfU];
+  }
+  return text;
+}
+
+std::string sign(std::string_view secret, const std::string& message) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(message.data()), message.size(), digest.data(), &size);
+  return hexadecimal(digest.data(), size);
+}
+
+}  // namespace
+
+std::string random_key() {
+  std::array<std::byte, 16> bytes;
+  RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  return ws::make_key(bytes);
+}
+
+session::SessionId random_session_id() {
+  session::SessionId id;
+  RAND_bytes(id.bytes.data(), static_cast<int>(id.bytes.size()));
+  return id;
+}
+
+ws::ExtraField session_field(const session::SessionId& id) {
+  return {"Holdfast-Session", id.text()};
+}
+
+ws::ExtraField reroute_field(const session::SessionId& id, std::uint32_t number, std::string_view cause,
+                             std::string_view secret, WallTime now) {
+  const std::string count = std::to_string(number);
+  std::string value = count + "; cause=";
+  value += cause;
+  if (!secret.empty()) {
+    const auto since = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
+    const std::string time = std::to_string(since.count());
+    value += "; time=" + time + "; hmac=" + sign(secret, id.text() + " " + count + " " + time);
+  }
+  return {"Holdfast-Reroute", std::move(value)};
+}
+
+}  // namespace holdfast::frontend

@@ -1,0 +1,89 @@
+#include "frontend/reattach.hpp"
+
+#include <utility>
+
+#include "frontend/identity.hpp"
+#include "frontend/reach.hpp"
+#include "holdfast/ws/continuation.hpp"
+
+namespace holdfast::frontend {
+
+namespace asio = boost::asio;
+using session::AttemptReply;
+using session::AttemptResult;
+
+namespace {
+
+std::string request_of(const Way& way, std::string_view key) {
+  const session::Attempt& attempt = *way.attempt;
+  const session::Continuation& continuation = *attempt.continuation;
+  const std::string_view secret = way.reroute == nullptr ? "" : std::string_view(way.reroute->secret);
+  const ws::ExtraField fields[] = {reroute_field(continuation.id, attempt.reroutes, text(attempt.cause),
+                                                 secret, std::chrono::system_clock::now())};
+  return ws::finish_request(continuation.request, key, fields);
+}
+
+std::unique_ptr<AttemptReply> reply_of(const Way& way, AttemptResult result, std::string what) {
+  auto reply = reply_to(*way.attempt, result, std::move(what));
+  reply->tried = &way.seat.backend();
+  return reply;
+}
+
+// Garbage instead of a head is an answer, though a bad one.
+AttemptResult result_of(const Error& error) {
+  return error.failure == Failure::garbage ? AttemptResult::misfit : AttemptResult::no_way;
+}
+
+// Anything but 101: never relayed, the client is in the middle of its session.
+std::unique_ptr<AttemptReply> judge_refusal(Way& way, unsigned status) {
+  note_answer(*way.destination, way.seat, status);
+  const bool final = status == 401 || status == 403;
+  return reply_of(way, final ? AttemptResult::refused : AttemptResult::misfit,
+                  "answered " + std::to_string(status));
+}
+
+}  // namespace
+
+std::unique_ptr<AttemptReply> reply_to(const session::Attempt& attempt, AttemptResult result,
+                                       std::string what) {
+  auto reply = std::make_unique<AttemptReply>();
+  reply->session = attempt.session;
+  reply->number = attempt.number;
+  reply->result = result;
+  reply->what = std::move(what);
+  return reply;
+}
+
+asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way way) {
+  const session::Continuation& continuation = *way.attempt->continuation;
+  upstream::Backend& backend = way.seat.backend();
+  const upstream::Dialling until_answered = std::move(way.dialling);
+  if (!thread.surroundings().budget->fits(1)) {
+    co_return reply_of(way, AttemptResult::no_way, "out of file descriptors");
+  }
+  const std::string key = random_key();
+  std::string request = request_of(way, key);
+  config::Address address = way.destination->settings_of(backend)->address;
+  auto reached = co_await reach(thread, way.destination, std::move(address), std::move(request),
+                                way.attempt->deadline, nullptr);
+  if (!reached) {
+    note_failure(thread, *way.destination, backend, reached.error());
+    co_return reply_of(way, result_of(reached.error()), reached.error().what);
+  }
+  const dial::Answer& answer = reached.value().answer;
+  if (answer.head.status() != 101) co_return judge_refusal(way, answer.head.status());
+  const ws::Agreement first{continuation.subprotocol, continuation.extensions, 0};
+  const auto fits = ws::check_later_answer(answer.head, first, key);
+  if (!fits) {
+    note_misfit(backend, fits.error().what);
+    co_return reply_of(way, AttemptResult::misfit, fits.error().what);
+  }
+  way.destination->upstream->succeeded(way.seat);
+  auto reply = reply_of(way, AttemptResult::ready, {});
+  reply->leg = reached.value().leg->release();
+  reply->early = answer.behind;
+  reply->seat = std::move(way.seat);
+  co_return reply;
+}
+
+}  // namespace holdfast::frontend
