@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -20,6 +22,8 @@ using nlohmann::json;
 
 constexpr std::array<BackendState, 3> backend_states{BackendState::active, BackendState::draining,
                                                      BackendState::disabled};
+constexpr std::array<SessionAction, 2> session_actions{SessionAction::close, SessionAction::move};
+constexpr const char* busy = "the session threads did not answer in time";
 
 std::string print(const json& value) {
   // Names come from operators and errors from anywhere: never throw on their bytes.
@@ -117,34 +121,104 @@ Reply set_state(const std::vector<std::string>& path, BackendState state, Contro
   return error_reply(500, "unexpected outcome");
 }
 
+// A number from 1 to `most`, or nothing.
+std::optional<std::size_t> parse_limit(std::string_view text, std::size_t most) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  if (!whole || number == 0 || number > most) return std::nullopt;
+  return number;
+}
+
+Reply sessions(const Target& target, Control& control) {
+  SessionQuery query;
+  query.upstream = query_value(target, "upstream").value_or("");
+  if (const auto text = query_value(target, "limit")) {
+    const auto limit = parse_limit(*text, SessionQuery::most);
+    if (!limit)
+      return error_reply(400, "limit must be a number from 1 to " + std::to_string(SessionQuery::most));
+    query.limit = *limit;
+  }
+  const auto found = control.sessions(query);
+  return found ? json_reply(200, *found) : error_reply(503, busy);
+}
+
+std::optional<SessionKey> parse_session(std::string_view digits) {
+  SessionKey key{};
+  if (digits.size() != 2 * key.size()) return std::nullopt;
+  for (std::size_t n = 0; n < key.size(); ++n) {
+    const char* pair = digits.data() + 2 * n;
+    const auto [end, error] = std::from_chars(pair, pair + 2, key[n], 16);
+    if (error != std::errc{} || end != pair + 2) return std::nullopt;
+  }
+  return key;
+}
+
+Reply order(const std::string& session, SessionAction action, Control& control) {
+  const auto key = parse_session(session);
+  if (!key) return error_reply(400, "a session's id has 32 hexadecimal digits");
+  switch (control.order(*key, action)) {
+    case SessionOutcome::done:
+      return json_reply(200, {{"session", session}, {"action", text(action)}});
+    case SessionOutcome::no_such_session:
+      return error_reply(404, "no such session: " + session);
+    case SessionOutcome::busy:
+      return error_reply(503, busy);
+  }
+  return error_reply(500, "unexpected outcome");
+}
+
+Reply rebalance(const std::string& upstream, Control& control) {
+  const auto moves = control.rebalance(upstream);
+  if (!moves) return error_reply(404, "no such upstream: " + upstream);
+  json backends = json::array();
+  std::uint64_t total = 0;
+  for (const SessionsToMove& each : *moves) {
+    total += each.sessions;
+    backends.push_back({{"address", each.backend}, {"to_move", each.sessions}});
+  }
+  return json_reply(200, {{"upstream", upstream}, {"to_move", total}, {"backends", std::move(backends)}});
+}
+
 // Endpoints that only read.
 std::optional<Reply> read(const Request& request, const Target& target, Control& control) {
   if (target.path.size() != 1) return std::nullopt;
   const std::string& name = target.path[0];
-  const bool known = name == "metrics" || name == "healthz" || name == "readyz" || name == "status";
-  if (!known) return std::nullopt;
+  constexpr std::array<std::string_view, 5> names{"metrics", "healthz", "readyz", "status", "sessions"};
+  if (std::ranges::find(names, name) == names.end()) return std::nullopt;
   if (request.method != "GET" && request.method != "HEAD") return wrong_method("GET, HEAD");
   if (name == "healthz") return json_reply(200, {{"alive", true}});
   if (name == "readyz") return ready(target, control);
   if (name == "status") return json_reply(200, control.status());
+  if (name == "sessions") return sessions(target, control);
   Reply reply;
   reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
   reply.body = control.metrics_text();
   return reply;
 }
 
-// Endpoints that change something.
-std::optional<Reply> change(const Request& request, const std::vector<std::string>& path, Control& control) {
-  if (path.size() == 1 && path[0] == "reload") {
-    return request.method == "POST" ? reload(control) : wrong_method("POST");
+// Endpoints that change something: what to do for a path, or nothing if it is none of them.
+using Deed = std::function<Reply()>;
+
+Deed find_deed(const std::vector<std::string>& path, Control& control) {
+  if (path.size() == 1 && path[0] == "reload") return [&] { return reload(control); };
+  if (path.size() == 3 && path[0] == "upstreams" && path[2] == "rebalance")
+    return [&] { return rebalance(path[1], control); };
+  for (const SessionAction action : session_actions) {
+    if (path.size() == 3 && path[0] == "sessions" && path[2] == text(action))
+      return [&, action] { return order(path[1], action, control); };
   }
   const bool is_backend = path.size() == 5 && path[0] == "upstreams" && path[2] == "backends";
-  if (!is_backend) return std::nullopt;
   for (const BackendState state : backend_states) {
-    if (path[4] != text(state)) continue;
-    return request.method == "POST" ? set_state(path, state, control) : wrong_method("POST");
+    if (is_backend && path[4] == text(state)) return [&, state] { return set_state(path, state, control); };
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+std::optional<Reply> change(const Request& request, const std::vector<std::string>& path, Control& control) {
+  const Deed deed = find_deed(path, control);
+  if (!deed) return std::nullopt;
+  return request.method == "POST" ? deed() : wrong_method("POST");
 }
 
 }  // namespace
@@ -152,6 +226,10 @@ std::optional<Reply> change(const Request& request, const std::vector<std::strin
 std::string_view text(BackendState state) noexcept {
   constexpr std::array<std::string_view, 3> words{"active", "draining", "disabled"};
   return words[static_cast<std::size_t>(state)];
+}
+
+std::string_view text(SessionAction action) noexcept {
+  return action == SessionAction::close ? "close" : "move";
 }
 
 Reply error_reply(unsigned status, const std::string& what) {

@@ -51,6 +51,7 @@ frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting,
   entry.path = config::PathPattern::compile(settings.path, why).value();
   entry.listeners = settings.listeners;
   entry.state = &lasting.route(settings.name, registry);
+  entry.reroute = std::make_shared<const config::Reroute>(settings.reroute);
   for (const auto& destination : serving.destinations) {
     if (destination->settings.name == settings.upstream) entry.destination = destination;
   }
@@ -119,6 +120,9 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
 void apply_lasting(const config::Config& config, const frontend::Serving& serving) {
   for (std::size_t n = 0; n < config.routes.size(); ++n) serving.routes[n].state->apply(config.routes[n]);
   for (const auto& destination : serving.destinations) {
+    upstream::UpstreamState& state = destination->upstream->state();
+    state.move_rate.store(destination->settings.move_rate, std::memory_order_relaxed);
+    state.reroute_pace().set_rate(destination->settings.reroute_rate);
     for (std::size_t n = 0; n < destination->settings.backends.size(); ++n) {
       upstream::Backend& backend = *destination->upstream->backends()[n];
       backend.set_weight(destination->settings.backends[n].weight);

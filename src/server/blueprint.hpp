@@ -38,8 +38,8 @@ struct Blueprint {
 [[nodiscard]] Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
                                        Lasting& lasting, metrics::Registry& registry);
 
-/// What the snapshot sets in objects that live longer: limits of routes, weights of backends. After
-/// publishing.
+/// What the snapshot sets in objects that live longer: limits of routes, rates of upstreams, weights of
+/// backends. After publishing.
 void apply_lasting(const config::Config& config, const frontend::Serving& serving);
 
 }  // namespace holdfast::server

@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "holdfast/admin/client.hpp"
 #include "holdfast/config/load.hpp"
 #include "holdfast/server/server.hpp"
+#include "server/preview.hpp"
 #include "server/release.hpp"
 #include "version.hpp"
 
@@ -40,43 +40,6 @@ std::optional<nlohmann::json> ask(const AdminAccess& admin, const std::string& t
   std::fprintf(stderr, "holdfast: %s answered %u: %s\n", admin.url.c_str(), answer.value().status,
                why.c_str());
   return std::nullopt;
-}
-
-// "UPSTREAM/ADDRESS" → sessions.
-using Backends = std::map<std::string, std::uint64_t>;
-
-Backends running_backends(const nlohmann::json& status) {
-  Backends backends;
-  for (const auto& upstream : status.value("upstreams", nlohmann::json::array())) {
-    for (const auto& backend : upstream.value("backends", nlohmann::json::array())) {
-      backends[upstream.value("name", "") + "/" + backend.value("address", "")] =
-          backend.value("sessions", 0ULL);
-    }
-  }
-  return backends;
-}
-
-void print_difference(const config::Config& config, const nlohmann::json& status) {
-  Backends running = running_backends(status);
-  std::size_t added = 0;
-  std::string lines;
-  for (const config::Upstream& upstream : config.upstreams) {
-    for (const config::BackendConfig& backend : upstream.backends) {
-      const std::string name = upstream.name + "/" + backend.address.text;
-      if (running.erase(name) != 0) continue;
-      ++added;
-      lines += "  + backend " + name + "\n";
-    }
-  }
-  std::uint64_t sessions = 0;
-  for (const auto& [name, count] : running) {
-    sessions += count;
-    lines += "  - backend " + name + ", " + std::to_string(count) + " sessions\n";
-  }
-  std::printf(
-      "A reload would add %zu backends and remove %zu: %llu sessions of removed backends would go on "
-      "there.\n%s",
-      added, running.size(), static_cast<unsigned long long>(sessions), lines.c_str());
 }
 
 void print_table(const nlohmann::json& status) {
@@ -119,7 +82,7 @@ int check_command(const std::string& config_file, const AdminAccess& against) {
   if (against.url.empty()) return exit_ok;
   const auto status = ask(against, "/status", Call::look);
   if (!status) return exit_failure;
-  print_difference(*loaded.config, *status);
+  std::fputs(preview_reload(*loaded.config, *status).c_str(), stdout);
   return exit_ok;
 }
 

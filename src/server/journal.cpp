@@ -1,6 +1,5 @@
 #include "server/journal.hpp"
 
-#include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spdlog/logger.h>
@@ -8,10 +7,7 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include "server/lines.hpp"
 
 namespace holdfast::server {
 
@@ -20,7 +16,7 @@ namespace {
 // Milliseconds and UTC, as a machine reads them.
 constexpr const char* text_pattern = "%Y-%m-%dT%H:%M:%S.%eZ %v";
 
-spdlog::level::level_enum level_of(config::LogLevel level) {
+spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   switch (level) {
     case config::LogLevel::debug:
       return spdlog::level::debug;
@@ -44,75 +40,6 @@ void set_patterns(spdlog::logger& logger, config::LogFormat format) {
   // A JSON line brings its own time.
   logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
       format == config::LogFormat::json ? "%v" : text_pattern, spdlog::pattern_time_type::utc));
-}
-
-std::string json_time() {
-  const auto now = std::chrono::system_clock::now();
-  const auto whole = std::chrono::system_clock::to_time_t(now);
-  const auto millis =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm parts{};
-  gmtime_r(&whole, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, millis);
-}
-
-std::string dump(const nlohmann::ordered_json& entry) {
-  return entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-// A value as one word: what a peer sent must not look like another field or another line.
-std::string word(std::string_view value) {
-  if (value.empty()) return "-";
-  std::string out;
-  for (const char c : value) {
-    if (static_cast<unsigned char>(c) > ' ' && c != '"' && c != '\\' && c != 0x7f) {
-      out += c;
-    } else {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
-
-std::string access_text(const session::AccessRecord& r) {
-  const session::Story& s = r.story;
-  std::string line =
-      fmt::format("access client={} listener={} route={} host={} path={} status={}", word(s.client),
-                  word(s.listener), word(r.route), word(s.host), word(s.path), r.status);
-  if (r.status != 101) {
-    return line + fmt::format(" duration_ms={} detail={}", r.duration.count(), word(r.detail));
-  }
-  return line + fmt::format(
-                    " upstream={} backend={} handshake_ms={} duration_ms={} frames_to_backend={} "
-                    "bytes_to_backend={} "
-                    "frames_to_client={} bytes_to_client={} close_code={} reason={} closed_by={}",
-                    word(s.upstream), word(s.backend), s.handshake_ms, r.duration.count(),
-                    r.to_backend.frames, r.to_backend.bytes, r.to_client.frames, r.to_client.bytes,
-                    r.close_code, text(r.reason), text(r.closed_by));
-}
-
-std::string access_json(const session::AccessRecord& r) {
-  const session::Story& s = r.story;
-  nlohmann::ordered_json entry{{"time", json_time()},    {"type", "access"},  {"client", s.client},
-                               {"listener", s.listener}, {"route", r.route},  {"host", s.host},
-                               {"path", s.path},         {"status", r.status}};
-  entry["duration_ms"] = r.duration.count();
-  if (r.status != 101) {
-    entry["detail"] = r.detail;
-    return dump(entry);
-  }
-  entry["upstream"] = s.upstream;
-  entry["backend"] = s.backend;
-  entry["handshake_ms"] = s.handshake_ms;
-  entry["frames_to_backend"] = r.to_backend.frames;
-  entry["bytes_to_backend"] = r.to_backend.bytes;
-  entry["frames_to_client"] = r.to_client.frames;
-  entry["bytes_to_client"] = r.to_client.bytes;
-  entry["close_code"] = r.close_code;
-  entry["reason"] = text(r.reason);
-  entry["closed_by"] = text(r.closed_by);
-  return dump(entry);
 }
 
 }  // namespace
@@ -199,7 +126,7 @@ void Journal::run() {
     }
     if (const auto lost = dropped_.exchange(0, std::memory_order_relaxed); lost != 0) {
       write_line(config::LogLevel::warning,
-                 fmt::format("{} log entries were dropped: the log is too slow", lost));
+                 std::to_string(lost) + " log entries were dropped: the log is too slow");
     }
     if (something) {
       outputs_.log->flush();
@@ -221,27 +148,27 @@ void Journal::write(InboxItem& item) {
   pending_.fetch_sub(1, std::memory_order_relaxed);
   if (const auto* line = dynamic_cast<const Line*>(&item)) {
     write_line(line->level, line->sentence);
-  } else if (const auto* record = dynamic_cast<const session::AccessRecord*>(&item)) {
-    write_access(*record);
+  } else if (const auto* access = dynamic_cast<const session::AccessRecord*>(&item)) {
+    write_access(*access);
+  } else if (const auto* reroute = dynamic_cast<const session::RerouteRecord*>(&item)) {
+    write_reroute(*reroute);
   }
 }
 
 void Journal::write_line(config::LogLevel level, const std::string& sentence) {
   if (level < outputs_.level) return;
-  const std::string name(config::to_string(level));
-  if (outputs_.format == config::LogFormat::json) {
-    const nlohmann::ordered_json entry{
-        {"time", json_time()}, {"type", "log"}, {"level", name}, {"message", sentence}};
-    outputs_.log->log(level_of(level), "{}", dump(entry));
-  } else {
-    outputs_.log->log(level_of(level), "{} {}", name, sentence);
-  }
+  outputs_.log->log(spdlog_level(level), "{}", log_line(outputs_.format, level, sentence));
 }
 
 void Journal::write_access(const session::AccessRecord& record) {
   if (outputs_.access == nullptr) return;
-  outputs_.access->info(
-      "{}", outputs_.format == config::LogFormat::json ? access_json(record) : access_text(record));
+  outputs_.access->info("{}", access_line(outputs_.format, record));
+}
+
+void Journal::write_reroute(const session::RerouteRecord& record) {
+  const config::LogLevel level = level_of(record);
+  if (level < outputs_.level) return;
+  outputs_.log->log(spdlog_level(level), "{}", reroute_line(outputs_.format, record));
 }
 
 }  // namespace holdfast::server

@@ -66,6 +66,7 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   void write(InboxItem& item);
   void write_line(config::LogLevel level, const std::string& sentence);
   void write_access(const session::AccessRecord& record);
+  void write_reroute(const session::RerouteRecord& record);
 
   Inbox inbox_;
   std::atomic<std::uint64_t> pending_{0};

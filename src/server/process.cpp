@@ -34,6 +34,9 @@ Server::Process::Process(Options options)
     : options_(std::move(options)),
       started_(Clock::now()),
       budget_(net::raise_descriptor_limit(), descriptor_reserve(net::raise_descriptor_limit())),
+      movements_([this](const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most) {
+        tell_to_move(from, cause, most);
+      }),
       signals_(io_),
       ticker_(io_),
       drain_timer_(io_) {}
@@ -92,12 +95,13 @@ bool Server::Process::start_planes(const config::Config& config) {
   const std::uint64_t marker = std::mt19937_64(std::random_device{}())();
   frontend::SetupThread::Surroundings around;
   for (std::size_t n = 0; n < workers; ++n) {
-    planes_->shards.push_back(std::make_unique<session::Shard>(session::Shard::Surroundings{
-        n, planes_->registry.pump(n), journal_, journal_, marker, nullptr,
-        config.limits.hold_memory / workers, static_cast<std::uint32_t>(workers), &budget_}));
-    around.shards.push_back(planes_->shards.back().get());
     planes_->setup_threads.push_back(std::make_unique<frontend::SetupThread>());
     around.all.push_back(planes_->setup_threads.back().get());
+    planes_->reroute_threads.push_back(std::make_unique<frontend::SetupThread>());
+    planes_->shards.push_back(std::make_unique<session::Shard>(session::Shard::Surroundings{
+        n, planes_->registry.pump(n), journal_, journal_, marker, planes_->reroute_threads[n].get(),
+        config.limits.hold_memory / workers, static_cast<std::uint32_t>(workers), &budget_}));
+    around.shards.push_back(planes_->shards.back().get());
   }
   planes_->listeners = std::make_unique<Listeners>(around.all);
   around.present = &present_;
@@ -119,6 +123,11 @@ bool Server::Process::start_planes(const config::Config& config) {
     around.index = n;
     around.cells = &planes_->registry.setup(n);
     planes_->setup_threads[n]->start(around);
+    frontend::SetupThread::Surroundings beside = around;
+    beside.duty = frontend::Duty::reroutes;
+    beside.index = workers + n;
+    beside.cells = &planes_->registry.setup(workers + n);
+    planes_->reroute_threads[n]->start(std::move(beside));
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   journal_.info("holdfast " + std::string(release) + " (" + std::string(build_commit) + "), " +
@@ -200,8 +209,10 @@ void Server::Process::tick() {
   for (const auto& destination : present_.get()->destinations) {
     for (const auto& backend : destination->upstream->outlier().tick(Clock::now())) {
       journal_.info("backend " + backend->upstream() + "/" + backend->address() + " readmitted on trial");
+      movements_.comes(*backend);
     }
   }
+  if (phase_ != Phase::draining) movements_.tick(Clock::now());
   planes_->lasting.backends.forget_unused();
   const TimePoint due = Clock::now() + tick_period;
   ticker_.expires_at(due);
@@ -255,17 +266,23 @@ void Server::Process::stop_now() {
 void Server::Process::stop_planes() {
   if (planes_ == nullptr) return;
   if (planes_->listeners != nullptr) planes_->listeners->close_all();
-  for (const auto& thread : planes_->setup_threads) thread->stop();
-  for (const auto& thread : planes_->setup_threads) thread->join();
-  // Connections still in their handshake die with their io_context, before the shards and cells that they
-  // know.
-  planes_->setup_threads.clear();
+  // Each plane knows the other: setup threads send sessions and replies to the shards, the shards ask the
+  // setup threads. So both kinds of threads end before either kind of object. What is sent meanwhile waits in
+  // an inbox or an io_context that nobody looks at any more, and dies with it.
+  for (const auto& threads : {&planes_->setup_threads, &planes_->reroute_threads}) {
+    for (const auto& thread : *threads) thread->stop();
+    for (const auto& thread : *threads) thread->join();
+  }
   for (const auto& shard : planes_->shards) {
     shard->send(std::make_unique<session::CutSessions>());
     shard->stop();
   }
   for (std::thread& thread : planes_->pump_threads) thread.join();
   planes_->pump_threads.clear();
+  // Suspended handshakes and attempts die with their io_context and may still send to a shard; a session that
+  // dies with its shard is cut without a word and asks nobody.
+  planes_->setup_threads.clear();
+  planes_->reroute_threads.clear();
   planes_->shards.clear();
 }
 

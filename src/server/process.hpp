@@ -1,6 +1,7 @@
 #pragma once
 // Everything that one holdfast process owns. process.cpp: start and end; reload.cpp: a new config;
-// status.cpp: what the admin API and the metrics tell. Thread: the control thread's, but for `terminate`.
+// status.cpp: what the admin API and the metrics tell; operations.cpp: what an operator does to sessions.
+// Thread: the control thread's, but for `terminate`.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -18,6 +19,7 @@
 #include "server/blueprint.hpp"
 #include "server/journal.hpp"
 #include "server/listeners.hpp"
+#include "server/movements.hpp"
 
 namespace holdfast::server {
 
@@ -36,6 +38,11 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   [[nodiscard]] admin::ReloadOutcome reload() override;
   [[nodiscard]] admin::StateOutcome set_backend_state(const std::string& upstream, const std::string& backend,
                                                       admin::BackendState state) override;
+  [[nodiscard]] std::optional<nlohmann::json> sessions(const admin::SessionQuery& query) override;
+  [[nodiscard]] admin::SessionOutcome order(const admin::SessionKey& session,
+                                            admin::SessionAction action) override;
+  [[nodiscard]] std::optional<std::vector<admin::SessionsToMove>> rebalance(
+      const std::string& upstream) override;
 
  private:
   enum class Phase : std::uint8_t {
@@ -71,6 +78,12 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   [[nodiscard]] nlohmann::json backend_status(const upstream::Backend& backend) const;
   [[nodiscard]] std::uint64_t connections() const;
 
+  /// To all shards, `most` in even parts.
+  void tell_to_move(const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most);
+  void change_state(const std::shared_ptr<upstream::Backend>& backend, admin::BackendState state);
+  /// Open ones; of one upstream (empty = all) those that have a backend.
+  [[nodiscard]] std::uint64_t count_sessions(const std::string& upstream) const;
+
   // In the order of dependence: what is below uses what is above and dies first.
   Options options_;
   config::Config config_;
@@ -82,6 +95,8 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   net::DescriptorBudget budget_;
   frontend::Present present_;
   std::unique_ptr<Planes> planes_;
+  Movements movements_;
+  std::size_t first_told_ = 0;
   boost::asio::io_context io_{1};
   boost::asio::signal_set signals_;
   boost::asio::steady_timer ticker_;
@@ -92,7 +107,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
 
 struct Server::Process::Planes {
   Planes(std::size_t workers, metrics::BuildInfo build, std::function<metrics::Sample()> sample)
-      : registry(workers, workers, std::move(build), std::move(sample)),
+      : registry(2 * workers, workers, std::move(build), std::move(sample)),
         lasting(workers, net::TicketKeys::random()) {}
 
   metrics::Registry registry;
@@ -100,6 +115,7 @@ struct Server::Process::Planes {
   std::vector<std::unique_ptr<session::Shard>> shards;
   std::vector<std::thread> pump_threads;
   std::vector<std::unique_ptr<frontend::SetupThread>> setup_threads;
+  std::vector<std::unique_ptr<frontend::SetupThread>> reroute_threads;  ///< one per shard
   std::unique_ptr<Listeners> listeners;
 };
 

@@ -60,7 +60,9 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   apply_lasting(config, *serving);
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
-  present_.set(std::move(serving));
+  present_.set(serving);
+  // After the snapshot, from which the moves pick.
+  movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
   // good.
   planes_->listeners->open(std::move(bound));

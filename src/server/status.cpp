@@ -11,16 +11,14 @@ namespace holdfast::server {
 
 namespace {
 
-upstream::AdminState state_of(admin::BackendState state) {
-  switch (state) {
-    case admin::BackendState::active:
-      return upstream::AdminState::active;
-    case admin::BackendState::draining:
-      return upstream::AdminState::draining;
-    case admin::BackendState::disabled:
-      return upstream::AdminState::disabled;
+// 48 series for each upstream, most of them zero for ever, would drown the rest.
+void sample_reroutes(const upstream::UpstreamState& state, metrics::Sample& sample) {
+  for (std::size_t n = 0; n < cause_count * reroute_result_count; ++n) {
+    const auto cause = static_cast<Cause>(n / reroute_result_count);
+    const auto result = static_cast<RerouteResult>(n % reroute_result_count);
+    const std::uint64_t count = state.reroutes(cause, result);
+    if (count != 0) sample.reroutes.push_back({state.name(), text(cause), text(result), count});
   }
-  return upstream::AdminState::active;
 }
 
 }  // namespace
@@ -33,6 +31,7 @@ metrics::Sample Server::Process::sample() const {
   metrics::Sample sample;
   sample.generation = generation_;
   for (const auto& destination : present_.get()->destinations) {
+    sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
     for (const auto& backend : destination->upstream->backends()) {
       metrics::BackendSample one;
       one.upstream = backend->upstream();
@@ -92,8 +91,8 @@ nlohmann::json Server::Process::backend_status(const upstream::Backend& backend)
           {"weight", backend.weight()},
           {"max_sessions", backend.max_sessions()},
           {"picks_total", backend.picks()},
-          {"reroutes_from_total", 0},
-          {"reroutes_to_total", 0},
+          {"reroutes_from_total", backend.reroutes_from()},
+          {"reroutes_to_total", backend.reroutes_to()},
           {"last_error", backend.last_error()}};
 }
 
@@ -133,24 +132,6 @@ nlohmann::json Server::Process::status() {
           {"feeds", nlohmann::json::array()}};
 }
 
-admin::StateOutcome Server::Process::set_backend_state(const std::string& upstream,
-                                                       const std::string& backend,
-                                                       admin::BackendState state) {
-  const auto serving = present_.get();
-  for (const auto& destination : serving->destinations) {
-    if (destination->upstream->name() != upstream) continue;
-    for (const auto& member : destination->upstream->backends()) {
-      if (member->address() != backend) continue;
-      member->set_admin_state(state_of(state));
-      journal_.info("backend " + upstream + "/" + backend + " is " + std::string(admin::text(state)) +
-                    " (operator)");
-      return admin::StateOutcome::done;
-    }
-    return admin::StateOutcome::no_such_backend;
-  }
-  return admin::StateOutcome::no_such_upstream;
-}
-
 void Server::Process::flipped(const probe::Flip& flip) {
   const std::string name = "backend " + flip.backend->upstream() + "/" + flip.backend->address();
   const std::string what = name + " is " + std::string(upstream::text(flip.after)) + ", was " +
@@ -158,8 +139,10 @@ void Server::Process::flipped(const probe::Flip& flip) {
                            (flip.why.empty() ? "" : ": " + flip.why);
   if (flip.after == upstream::Health::unhealthy) {
     journal_.warn(what);
+    movements_.leaves(flip.backend, Cause::unhealthy);
   } else {
     journal_.info(what);
+    movements_.comes(*flip.backend);
   }
 }
 

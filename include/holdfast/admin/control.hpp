@@ -2,6 +2,8 @@
 // What the admin API asks of the process. `server` implements it; every call comes on the control
 // thread and must not block for longer than a reload does.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -32,6 +34,26 @@ enum class BackendState : std::uint8_t { active, draining, disabled };
 
 enum class StateOutcome : std::uint8_t { done, no_such_upstream, no_such_backend };
 
+/// GET /sessions.
+struct SessionQuery {
+  static constexpr std::size_t most = 10'000;
+  std::size_t limit = 100;  ///< 1..most
+  std::string upstream;     ///< empty = of all
+};
+
+/// `busy`: the threads did not answer in time.
+enum class SessionOutcome : std::uint8_t { done, no_such_session, busy };
+enum class SessionAction : std::uint8_t { close, move };
+[[nodiscard]] std::string_view text(SessionAction action) noexcept;
+
+/// What a session's 32 hexadecimal digits mean.
+using SessionKey = std::array<std::uint8_t, 16>;
+
+struct SessionsToMove {
+  std::string backend;  ///< address
+  std::uint64_t sessions = 0;
+};
+
 class Control {
  public:
   virtual ~Control() = default;
@@ -45,6 +67,12 @@ class Control {
   [[nodiscard]] virtual ReloadOutcome reload() = 0;
   [[nodiscard]] virtual StateOutcome set_backend_state(const std::string& upstream,
                                                        const std::string& backend, BackendState state) = 0;
+  /// The object of GET /sessions; nothing if the threads did not answer in time.
+  [[nodiscard]] virtual std::optional<nlohmann::json> sessions(const SessionQuery& query) = 0;
+  [[nodiscard]] virtual SessionOutcome order(const SessionKey& session, SessionAction action) = 0;
+  /// Starts to even out the upstream's sessions; tells how many each backend gives away. Nothing if there is
+  /// no such upstream.
+  [[nodiscard]] virtual std::optional<std::vector<SessionsToMove>> rebalance(const std::string& upstream) = 0;
 };
 
 }  // namespace holdfast::admin

@@ -82,6 +82,58 @@ TEST_CASE("a reload answers its changes or every error") {
   CHECK(bad.body.find("\"errors\":[\"workers: is 0\",\"listeners: is missing\"]") != std::string::npos);
 }
 
+TEST_CASE("sessions are listed up to a limit, of all upstreams or of one") {
+  FakeControl control;
+  CHECK(handle(request("GET", "/sessions"), settings(), control).body == "{\"sessions\":[],\"total\":0}\n");
+  CHECK(handle(request("GET", "/sessions?limit=10000&upstream=a%20b"), settings(), control).status == 200);
+  CHECK(control.calls == Strings{"sessions 100 ", "sessions 10000 a b"});
+  control.session_list.reset();
+  CHECK(handle(request("GET", "/sessions"), settings(), control).status == 503);
+}
+
+TEST_CASE("a limit that is no number from 1 to 10000 is refused") {
+  for (const char* limit : {"0", "10001", "-1", "ten", "", "1x", "99999999999999999999"}) {
+    CAPTURE(limit);
+    CHECK(status_of(request("GET", std::string("/sessions?limit=") + limit)) == 400);
+  }
+}
+
+TEST_CASE("a session is closed or moved by its id") {
+  FakeControl control;
+  const std::string id = "01000000000000000000000000000AfF";
+  const Reply closed = handle(request("POST", "/sessions/" + id + "/close"), settings(), control);
+  CHECK(closed.status == 200);
+  CHECK(closed.body == "{\"action\":\"close\",\"session\":\"" + id + "\"}\n");
+  CHECK(handle(request("POST", "/sessions/" + id + "/move"), settings(), control).status == 200);
+  CHECK(control.calls == Strings{"close 1 255", "move 1 255"});
+  control.session_outcome = SessionOutcome::no_such_session;
+  CHECK(handle(request("POST", "/sessions/" + id + "/move"), settings(), control).status == 404);
+  control.session_outcome = SessionOutcome::busy;
+  CHECK(handle(request("POST", "/sessions/" + id + "/move"), settings(), control).status == 503);
+  CHECK(handle(request("GET", "/sessions/" + id + "/move"), settings(), control).allow == "POST");
+}
+
+TEST_CASE("an id that is not 32 hexadecimal digits is refused") {
+  for (const std::string& id : {std::string("1"), std::string(31, 'a'), std::string(33, 'a'),
+                                std::string(31, 'a') + "g", std::string(30, 'a') + "+1"}) {
+    CAPTURE(id);
+    CHECK(status_of(request("POST", "/sessions/" + id + "/close")) == 400);
+  }
+  CHECK(status_of(request("POST", "/sessions/" + std::string(32, 'a') + "/kill")) == 404);
+}
+
+TEST_CASE("a rebalance answers how many sessions each backend gives away") {
+  FakeControl control;
+  const Reply reply = handle(request("POST", "/upstreams/chat/rebalance"), settings(), control);
+  CHECK(reply.status == 200);
+  CHECK(reply.body ==
+        "{\"backends\":[{\"address\":\"b:1\",\"to_move\":40},{\"address\":\"b:2\",\"to_move\":0}],"
+        "\"to_move\":40,\"upstream\":\"chat\"}\n");
+  control.to_move.reset();
+  CHECK(handle(request("POST", "/upstreams/chat/rebalance"), settings(), control).status == 404);
+  CHECK(handle(request("GET", "/upstreams/chat/rebalance"), settings(), control).allow == "POST");
+}
+
 TEST_CASE("unknown endpoints, wrong methods and broken targets have their status") {
   for (const char* target : {"/", "/nothing", "/status/", "/upstreams/a/backends/b/gone",
                              "/upstreams/a/backends/b", "/healthz/x"}) {
@@ -103,6 +155,9 @@ TEST_CASE("with a token everything needs it but the health endpoints") {
   CHECK(status_of(request("GET", "/metrics"), with) == 401);
   CHECK(status_of(request("GET", "/nothing"), with) == 401);
   CHECK(status_of(request("POST", "/reload"), with) == 401);
+  CHECK(status_of(request("GET", "/sessions"), with) == 401);
+  CHECK(status_of(request("POST", "/sessions/" + std::string(32, 'a') + "/close"), with) == 401);
+  CHECK(status_of(request("POST", "/upstreams/chat/rebalance"), with) == 401);
   CHECK(status_of(request("GET", "/healthz"), with) == 200);
   CHECK(status_of(request("GET", "/readyz"), with) == 200);
   config::Admin open = with;

@@ -26,7 +26,7 @@ config::Config loaded() {
       {"name": "chat", "path": "/chat/*", "upstream": "chat", "max_message": "1KiB", "close_timeout": "7s"},
       {"name": "rest", "upstream": "news", "listeners": ["plain"]}],
     "upstreams": [
-      {"name": "chat", "policy": "round_robin",
+      {"name": "chat", "policy": "round_robin", "move_rate": 7, "reroute_rate": 1,
        "backends": [{"address": "127.0.0.1:9001", "weight": 3}, {"address": "127.0.0.1:9002", "max_sessions": 5}]},
       {"name": "news", "tls": {"ca": "c.pem", "server_name": "localhost"},
        "backends": [{"address": "127.0.0.1:9001"}]}]})");
@@ -75,6 +75,11 @@ TEST_CASE("publishing sets the limits of routes and backends that live on") {
   const auto backends = drawn.serving->destinations[0]->upstream->backends();
   CHECK(backends[0]->weight() == 3);
   CHECK(backends[1]->max_sessions() == 5);
+  upstream::UpstreamState& state = *all.lasting.backends.state("chat");
+  CHECK(state.move_rate == 7);
+  const TimePoint now(std::chrono::seconds(1));
+  CHECK(state.reroute_pace().take(now).count() == 0);
+  CHECK(state.reroute_pace().take(now).count() > 0);  // one a second
 }
 
 TEST_CASE("a second generation finds states and backends of the first again") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -43,6 +44,40 @@ std::unique_ptr<AccessRecord> hostile_record() {
   return record;
 }
 
+std::unique_ptr<session::RerouteRecord> reroute_record(RerouteResult result) {
+  auto record = std::make_unique<session::RerouteRecord>();
+  record->session = "00112233445566778899aabbccddeeff";
+  record->client = "192.0.2.1:4711";
+  record->route = "room";
+  record->upstream = "chat";
+  record->from = "127.0.0.1:9001";
+  if (result == RerouteResult::attached) record->to = "127.0.0.1:9002";
+  record->cause = Cause::lost;
+  record->result = result;
+  record->pause = std::chrono::milliseconds(12);
+  record->attempts = 2;
+  record->resent = 3;
+  record->undelivered = 4;
+  record->unconfirmed = 5;
+  if (result != RerouteResult::attached) record->detail = "no\nway";
+  return record;
+}
+
+// What a journal with these settings writes to stderr.
+std::vector<std::string> written(config::LogLevel level, config::LogFormat format,
+                                 const std::function<void(Journal&)>& deeds) {
+  const Directory directory;
+  const std::string file = directory.file("log");
+  {
+    const net::Socket out(open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    const StderrTo captured(out.get());
+    Journal journal;
+    REQUIRE(use(journal, {level, format, ""}));
+    deeds(journal);
+  }
+  return lines_of(file);
+}
+
 std::string after_time(const std::string& line) {
   return line.substr(line.find(' ') + 1);
 }
@@ -82,6 +117,60 @@ TEST_CASE("hostile bytes stay inside their field and their line") {
   CHECK(lines[0].find(" route=fake") == std::string::npos);
   CHECK(lines[0].find("path=/a\\x20b\\x0a\\x22c\\x5cd\\x01\\x1b\\x7f") != std::string::npos);
   CHECK(lines[0].find("detail=no\\x0d\\x0asuch\\x20thing") != std::string::npos);
+}
+
+TEST_CASE("what a sentence quotes from a peer can't end the line or steer a terminal") {
+  // Only access lines were escaped; a sentence with a backend's answer in it could fake another line.
+  const std::string sentence = "backend said \"HTTP/1.1 200\r\n2026 error fake\x1b[2J\x7f\" \\ d\xc3\xa9";
+  const auto say = [&](Journal& journal) { journal.warn(sentence); };
+  const auto lines = written(config::LogLevel::info, config::LogFormat::text, say);
+  REQUIRE(lines.size() == 1);
+  CHECK(after_time(lines[0]) ==
+        "warning backend said \"HTTP/1.1 200\\x0d\\x0a2026 error fake\\x1b[2J\\x7f\" \\ d\xc3\xa9");
+  const auto json = written(config::LogLevel::info, config::LogFormat::json, say);
+  REQUIRE(json.size() == 1);
+  CHECK(nlohmann::json::parse(json[0]).at("message") == sentence);
+}
+
+TEST_CASE("a reroute is one line of words in the log") {
+  const auto lines = written(config::LogLevel::info, config::LogFormat::text, [](Journal& journal) {
+    journal.record(reroute_record(RerouteResult::attached));
+    journal.record(reroute_record(RerouteResult::no_backend));
+  });
+  REQUIRE(lines.size() == 2);
+  CHECK(
+      after_time(lines[0]) ==
+      "info reroute session=00112233445566778899aabbccddeeff client=192.0.2.1:4711 route=room upstream=chat "
+      "from=127.0.0.1:9001 to=127.0.0.1:9002 cause=lost result=attached pause_ms=12 attempts=2 resent=3 "
+      "undelivered=4 unconfirmed=5 detail=-");
+  CHECK(after_time(lines[1]).starts_with("warning reroute session="));
+  CHECK(lines[1].find(" to=- ") != std::string::npos);
+  CHECK(lines[1].ends_with(" detail=no\\x0away"));
+}
+
+TEST_CASE("a reroute in JSON has typed fields") {
+  const auto lines = written(config::LogLevel::info, config::LogFormat::json, [](Journal& journal) {
+    journal.record(reroute_record(RerouteResult::kills_backends));
+  });
+  REQUIRE(lines.size() == 1);
+  const auto entry = nlohmann::json::parse(lines[0]);
+  CHECK(entry.at("type") == "reroute");
+  CHECK(entry.at("level") == "warning");
+  CHECK(entry.at("result") == "kills_backends");
+  CHECK(entry.at("cause") == "lost");
+  CHECK(entry.at("pause_ms") == 12);
+  CHECK(entry.at("undelivered") == 4);
+  CHECK(entry.at("detail") == "no\nway");
+}
+
+TEST_CASE("reroutes that cost the client its session are warnings, the others are not") {
+  const auto lines = written(config::LogLevel::warning, config::LogFormat::json, [](Journal& journal) {
+    for (std::size_t n = 0; n < reroute_result_count; ++n)
+      journal.record(reroute_record(static_cast<RerouteResult>(n)));
+  });
+  std::vector<std::string> results;
+  for (const std::string& line : lines) results.push_back(nlohmann::json::parse(line).at("result"));
+  CHECK(results == std::vector<std::string>{"no_backend", "refused", "kills_backends"});
 }
 
 TEST_CASE("JSON lines parse, whatever the bytes") {

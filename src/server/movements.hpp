@@ -1,0 +1,97 @@
+#pragma once
+// Who tells the shards that sessions are to leave a backend: because of its health, by the operator, after a
+// reload, or to even out. Whether a session can go, and where to, is judged by the session and by the pick.
+//
+// Sans-io: time comes in as an argument. Thread: the control thread's.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/cause.hpp"
+#include "holdfast/base/clock.hpp"
+#include "holdfast/dial/dial.hpp"
+
+namespace holdfast::server {
+
+class Movements {
+ public:
+  using Destinations = std::vector<std::shared_ptr<const dial::Destination>>;
+  static constexpr std::uint64_t everybody = std::numeric_limits<std::uint64_t>::max();
+  /// Tells all shards together to move `most` sessions.
+  using Tell =
+      std::function<void(const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most)>;
+
+  static constexpr std::chrono::seconds look_period{1};
+  /// Percent over the mean that a rebalance on request leaves alone, when the config says 0.
+  static constexpr std::uint32_t threshold_on_request = 10;
+
+  explicit Movements(Tell tell) : tell_(std::move(tell)) {}
+
+  /// A snapshot is in force: sessions of backends that it took from an upstream that stays are to move.
+  void apply(const Destinations& destinations, TimePoint now);
+
+  /// Its health or its administrative state says that its sessions should go.
+  void leaves(const std::shared_ptr<upstream::Backend>& backend, Cause cause);
+  /// It takes sessions (again). At the next look, those that found nobody else before get another chance, and
+  /// sessions are evened out, if the upstream wants that.
+  void comes(const upstream::Backend& backend) { refreshed_.insert(backend.upstream()); }
+
+  struct Excess {
+    std::string backend;  ///< address
+    std::uint64_t sessions = 0;
+  };
+  /// On request: how many sessions each backend of the upstream will give away, in the order of the config.
+  /// Nothing if there is no such upstream.
+  [[nodiscard]] std::optional<std::vector<Excess>> rebalance(const std::string& upstream, TimePoint now);
+
+  /// Often; looks once in `look_period`.
+  void tick(TimePoint now);
+
+ private:
+  /// A backend that a reload took away. Handshakes that began before may still bring sessions, and some
+  /// find no boundary at first: it is told again, ever more seldom, until none is left.
+  struct Removed {
+    std::shared_ptr<upstream::Backend> backend;
+    std::chrono::seconds wait;
+    TimePoint again_at;
+  };
+  /// What a backend was last asked for. A move ends when the old leg has gone, so sessions are counted twice
+  /// for a while: no further order before they are fewer, or it has taken too long.
+  struct Order {
+    std::uint64_t until_sessions = 0;
+    std::uint64_t rerouted_before = 0;
+    TimePoint given_up_at;
+  };
+  struct Evening {
+    std::uint32_t threshold = 0;
+    TimePoint progress_at;  ///< when sessions were last seen to go
+    std::map<const upstream::Backend*, Order> orders;
+  };
+
+  [[nodiscard]] const dial::Destination* find(const std::string& upstream) const;
+  void forget_present();
+  void remove_missing(const dial::Destination& before, const dial::Destination& now, TimePoint when);
+  void refresh(const dial::Destination& destination, TimePoint now);
+  void tell_removed(TimePoint now);
+  /// False when there is nothing more to do.
+  [[nodiscard]] bool even_out(const dial::Destination& destination, Evening& evening, TimePoint now);
+  /// Whether the backend may be given another order.
+  [[nodiscard]] static bool is_free(const upstream::Backend& backend, Evening& evening, TimePoint now);
+
+  Tell tell_;
+  Destinations destinations_;
+  std::set<std::string> refreshed_;  ///< upstreams whose members can take more than at the last look
+  std::vector<Removed> removed_;
+  std::map<std::string, Evening> evenings_;  ///< by upstream
+  TimePoint look_at_{};
+};
+
+}  // namespace holdfast::server
