@@ -12,6 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "fake")]
 import backend as fake  # noqa: E402
 import harness  # noqa: E402
 from certificates import Authority  # noqa: E402
+import reroutes  # noqa: E402
 from peers import EchoServer, NodeEcho  # noqa: E402
 
 
@@ -73,6 +74,20 @@ def echo(closing):
 def node_echo(closing):
     """node_echo(...) -> an npm ws echo server in a process of its own."""
     return lambda **options: closing.add(NodeEcho(**options), lambda server: server.stop())
+
+
+@pytest.fixture
+def puppet(closing):
+    """puppet(...) -> a fake backend whose legs the test moves by hand (reroutes.Puppet)."""
+    return lambda *mood, **options: closing.add(reroutes.Puppet(*mood, **options), lambda p: p.stop())
+
+
+@pytest.fixture
+def crowd(closing):
+    """crowd(proxy, count, ...) -> clients that talk numbered messages (reroutes.Crowd)."""
+    def gather(proxy, count, scheme="ws", **options):
+        return closing.add(reroutes.Crowd(f"{scheme}://{proxy.public}/", count, **options), lambda c: c.stop())
+    return gather
 
 
 @pytest.fixture(scope="session")

@@ -56,18 +56,19 @@ def config_for(*addresses, route=None, listener=None, upstream=None, **top):
 class Holdfast:
     """One running `holdfast run`; a relative path in its config is relative to its folder."""
 
-    def __init__(self, folder, config, arguments=(), prefix=(), environment=None):
+    def __init__(self, folder, config, arguments=(), prefix=(), environment=None, program=None, pass_fds=()):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.token = None  # what admin calls are made with
         self.file = folder / "holdfast.json"
         self.ready_file = folder / "ready.json"
         self.log_file = folder / "stderr.log"
         self.write(config)
-        command = [*prefix, binary(), "run", "-c", self.file, "--ready-file", self.ready_file, *arguments]
+        command = [*prefix, program or binary(), "run", "-c", self.file, "--ready-file", self.ready_file, *arguments]
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **(environment or {})})
+                env={**os.environ, **(environment or {})}, pass_fds=pass_fds)
         try:
             eventually(self._is_ready, 20, "the ready file")
         except BaseException:
@@ -107,6 +108,8 @@ class Holdfast:
     def get(self, path, method="GET"):
         """(status, body text) of an admin call."""
         call = urllib.request.Request(f"http://{self.admin_address}{path}", method=method)
+        if self.token:
+            call.add_header("Authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(call, timeout=10 * SLOWNESS) as reply:
                 return reply.status, reply.read().decode()
@@ -178,8 +181,9 @@ class Holdfast:
     def finish(self):
         """Ends the process and fails on a crash or a sanitizer's report."""
         if self.process.poll() is None:
-            self.terminate()
-            self.terminate()
+            # Two of the same kind may arrive as one, and one begins a drain.
+            self.terminate(signal.SIGTERM)
+            self.terminate(signal.SIGINT)
             try:
                 self.process.wait(10 * SLOWNESS)
             except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@ import asyncio
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 
@@ -97,15 +98,27 @@ def need_npm():
 class NodeEcho:
     """An npm ws echo server (echo.js) in a process of its own."""
 
-    def __init__(self, **options):
+    def __init__(self, prefix=(), **options):
         need_npm()
-        self.process = subprocess.Popen(["node", str(HERE / "echo.js"), json.dumps(options)],
+        self.process = subprocess.Popen([*prefix, "node", str(HERE / "echo.js"), json.dumps(options)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.address = f"127.0.0.1:{int(self.process.stdout.readline())}"
+        self.port = int(self.process.stdout.readline())
+        self.address = f"{options.get('host', '127.0.0.1')}:{self.port}"
 
-    def stop(self):
+    def kill(self):
+        """SIGKILL: the kernel ends its connections, with FIN, or with RST where something was unread."""
         self.process.kill()
         self.process.wait()
+
+    def freeze(self):
+        """SIGSTOP: the kernel goes on accepting and acknowledging for it."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        self.kill()
         self.process.stdin.close()
         self.process.stdout.close()
 

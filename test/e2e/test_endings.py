@@ -33,7 +33,7 @@ def test_a_backends_last_frames_are_delivered_before_its_end(start, backend):
     def script(stream, head):
         fake.switch(stream, head)
         stream.send(b"".join(wire.frame(wire.BINARY, b"l" * 60000, masked=False) for _ in range(50)))
-    proxy = start(harness.config_for(backend(script).address))
+    proxy = start(harness.config_for(backend(script).address, route={"reroute": {"on": []}}))
     with wire.open_session(proxy.public) as client:
         assert [len(client.data_frame()[2]) for _ in range(50)] == [60000] * 50
         assert client.close_code() == 1012

@@ -91,8 +91,8 @@ def test_a_close_code_of_the_client_reaches_the_backend_and_comes_back(start, ec
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 4999])
 def test_a_close_code_of_the_backend_reaches_the_client_with_its_reason(start, node_echo, code):
-    # Without rerouting (a later step) a 1001 of the backend is forwarded like any other code.
-    proxy = start(harness.config_for(node_echo().address))
+    # 1001 is one of reroute.close_codes by default; here the application means it.
+    proxy = start(harness.config_for(node_echo().address, route={"reroute": {"close_codes": [1012]}}))
     options = {"url": f"ws://{proxy.public}/", "steps": [{"say": f"close {code} enough"}]}
     assert peers.run_node("client.js", options)["closed"] == {"code": code, "reason": "enough"}
 

@@ -1,5 +1,6 @@
 """What of a handshake passes through, and what the proxy says itself."""
 import json
+import re
 
 import backend as fake
 import harness
@@ -40,6 +41,36 @@ def test_the_proxy_owns_its_key(start, backend):
     keys = {told(proxy).one("sec-websocket-key") for _ in range(3)}
     assert len(keys) == 3
     assert wire.KEY not in keys
+
+
+def test_every_session_has_an_id_of_its_own(start, backend):
+    proxy = start(harness.config_for(backend(fake.tell_head).address))
+    heads = [told(proxy, extra=[("Holdfast-Session", "0" * 32), ("Holdfast-Reroute", "1; cause=lost")])
+             for _ in range(3)]
+    for head in heads:
+        assert re.fullmatch("[0-9a-f]{32}", head.one("holdfast-session"))
+        assert head.all("holdfast-reroute") == []
+    assert len({head.one("holdfast-session") for head in heads}) == 3
+
+
+def test_only_compression_that_another_backend_could_go_on_with_is_offered(start, backend):
+    proxy = start(harness.config_for(backend(fake.tell_head).address))
+    head = told(proxy, extra=[("Sec-WebSocket-Extensions", "x-frames, permessage-deflate; client_max_window_bits"),
+                              ("Sec-WebSocket-Extensions", "permessage-deflate")])
+    assert head.all("sec-websocket-extensions") == [
+        "permessage-deflate; client_max_window_bits; client_no_context_takeover, "
+        "permessage-deflate; client_no_context_takeover"]
+    assert told(proxy, extra=[("Sec-WebSocket-Extensions", "x-frames")]).all("sec-websocket-extensions") == []
+
+
+def test_a_client_keeps_no_context_though_the_backend_did_not_ask_for_it(start, backend):
+    # A backend that has not seen the session's messages could not read the next one.
+    def script(stream, head):
+        fake.switch(stream, head, extra=[("Sec-WebSocket-Extensions", "permessage-deflate")])
+        fake.echo_frames(stream)
+    proxy = start(harness.config_for(backend(script).address))
+    with wire.open_session(proxy.public, extra=[("Sec-WebSocket-Extensions", "permessage-deflate")]) as client:
+        assert client.answer.all("sec-websocket-extensions") == ["permessage-deflate; client_no_context_takeover"]
 
 
 def test_an_untrusted_client_cannot_forge_where_it_comes_from(start, backend):

@@ -1,6 +1,10 @@
 """SIGHUP: all or nothing, and never at the cost of a session."""
+import json
 import os
+import pathlib
+import shutil
 import signal
+import tempfile
 import threading
 
 import pytest
@@ -9,6 +13,7 @@ import backend as fake
 import harness
 import wire
 
+NOBODY = 65534
 RELOADS = 200 if harness.QUICK else 1000
 
 
@@ -53,16 +58,27 @@ def unreadable(file):
     file.chmod(0)
 
 
+def as_nobody(closing, config):
+    """A proxy that runs as another user: root reads every file."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-nobody-"))
+    closing.add(folder, shutil.rmtree)
+    program = pathlib.Path(shutil.copy(harness.binary(), folder / "holdfast"))
+    os.chown(folder, NOBODY, NOBODY)
+    prefix = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
+    proxy = harness.Holdfast(folder, config, program=program, prefix=prefix)
+    return closing.add(proxy, lambda running: running.finish())
+
+
 @pytest.mark.parametrize("spoil", [missing, a_folder, unreadable])
-def test_an_unreadable_or_missing_file_keeps_the_old_snapshot(start, backend, spoil):
-    if spoil is unreadable and os.geteuid() == 0:
-        pytest.skip("root reads every file")
-    proxy = start(harness.config_for(backend(fake.echo).address))
+def test_an_unreadable_or_missing_file_keeps_the_old_snapshot(start, closing, backend, spoil):
+    config = harness.config_for(backend(fake.echo).address)
+    proxy = as_nobody(closing, config) if os.geteuid() == 0 else start(config)
     with wire.open_session(proxy.public) as client:
         spoil(proxy.file)
         proxy.reload(result=harness.RELOAD_FAILED)
         assert alive(client)
         wire.open_session(proxy.public).close()
+    harness.eventually(lambda: "holdfast.json" in proxy.log(), what="the file's name in the log")
 
 
 def test_a_missing_certificate_keeps_the_old_snapshot(start, backend, authority):
@@ -121,11 +137,12 @@ def test_a_route_is_added_and_removed(start, backend):
         one.wait_heads(2)
 
 
-def test_sessions_of_a_removed_backend_go_on(start, backend):
+def test_sessions_of_a_removed_backend_go_on_there_when_their_route_does_not_let_them_go(start, backend):
     one, two = backend(fake.echo), backend(fake.echo)
-    proxy = start(harness.config_for(one.address))
+    route = {"reroute": {"on": ["lost"]}}
+    proxy = start(harness.config_for(one.address, route=route))
     with wire.open_session(proxy.public) as old:
-        proxy.reload(harness.config_for(two.address))
+        proxy.reload(harness.config_for(two.address, route=route))
         assert alive(old)
         with wire.open_session(proxy.public) as new:
             assert alive(new)
@@ -153,6 +170,38 @@ def test_live_sessions_take_new_limits(start, backend):
         proxy.reload(harness.config_for(address, route={"max_message": 100}))
         client.send(wire.frame(wire.BINARY, b"x" * 1000))
         assert client.close_code() == 1009
+
+
+def against(proxy, config):
+    """What `check --against` says of a file."""
+    file = proxy.folder / "next.json"
+    file.write_text(json.dumps(config))
+    result = harness.run("check", "-c", file, "--against", f"http://{proxy.admin_address}")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_check_tells_how_many_sessions_a_reload_would_move(start, backend):
+    one, two = backend(fake.echo), backend(fake.echo)
+    proxy = start(harness.config_for(one.address))
+    clients = [wire.open_session(proxy.public) for _ in range(3)]
+    assert "1 backend added, 1 removed: 3 sessions would move" in against(proxy, harness.config_for(two.address))
+    stay = harness.config_for(two.address, route={"reroute": {"on": []}})
+    assert "1 backend added, 1 removed: 3 sessions would stay" in against(proxy, stay)
+    other = harness.config_for(upstreams=[{"name": "other", "backends": [{"address": one.address}]}])
+    assert "1 backend added, 1 removed: 3 sessions would be closed" in against(proxy, other)
+    for client in clients:
+        client.close()
+
+
+def test_a_reload_says_what_needs_a_restart(start, backend):
+    address = backend(fake.echo).address
+    proxy = start(harness.config_for(address))
+    proxy.write(harness.config_for(address, workers=3, limits={"hold_memory": "1MiB"}))
+    status, body = proxy.get("/reload", method="POST")
+    assert status == 200
+    for setting in ("workers", "limits"):
+        assert f"setting {setting} needs a restart" in body
 
 
 def test_an_access_log_that_was_renamed_is_reopened(start, backend):

@@ -161,3 +161,44 @@ def test_close_notify_ends_a_tls_session_cleanly(start, backend, two_names, trus
         assert client.close_code() == 1000
         # suppress_ragged_eofs is on by default, so ask OpenSSL itself: unwrap() needs the peer's close_notify.
         client.sock.unwrap()
+
+
+def says_goodbye(client):
+    client.sock.setblocking(False)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.sock.unwrap()  # our close_notify is out, theirs is not awaited
+
+
+def says_too_much(client):
+    client.send(wire.frame(wire.TEXT, b"early"))
+
+
+def says_nothing(_client):
+    pass
+
+
+@pytest.mark.parametrize("last_words", [says_goodbye, says_too_much, says_nothing])
+def test_a_client_that_leaves_while_its_backend_is_dialled_frees_its_descriptors(start, backend, two_names, trust,
+                                                                                 last_words):
+    """The end of a TLS client was not seen behind its close_notify or early bytes: with a mute backend each such
+    client held its descriptors for setup_timeout."""
+    server = backend(fake.silent)
+    proxy = start(harness.config_for(server.address, listener={"tls": {"certificates": two_names}}, workers=1,
+                                     upstream={"handshake_timeout": "10m", "setup_timeout": "30m"}))
+    before = proxy.sockets()
+
+    def client():
+        made = wire.connect(proxy.public, tls=trust, server_name="one.test")
+        made.send(wire.request())
+        return made
+    clients = [client() for _ in range(5)]
+    server.wait_heads(5)
+    for each in clients:
+        last_words(each)
+    # When this one's request has arrived, the only setup thread has seen the last words of the others.
+    clients.append(client())
+    server.wait_heads(6)
+    for each in clients:
+        each.close()
+    harness.eventually(lambda: proxy.sockets() <= before, what="the sockets back")
+    assert proxy.metric("holdfast_handshakes_total", result="client_gone") == 6

@@ -154,15 +154,20 @@ class Stream:
 
 
 def connect(address, tls=None, server_name=None, receive_buffer=None, timeout=10):
-    """A Stream to "host:port", over TLS if `tls` is an ssl.SSLContext."""
-    host, port = address.rsplit(":", 1)
-    sock = socket.socket()
+    """A Stream to "host:port" or "unix:PATH", over TLS if `tls` is an ssl.SSLContext."""
+    if address.startswith("unix:"):
+        family, target = socket.AF_UNIX, address.removeprefix("unix:")
+    else:
+        host, port = address.rsplit(":", 1)
+        family, target = socket.AF_INET, (host, int(port))
+    sock = socket.socket(family)
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(timeout)
     try:
-        sock.connect((host, int(port)))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(target)
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             sock = tls.wrap_socket(sock, server_hostname=server_name)
         return Stream(sock, timeout)
