@@ -52,21 +52,30 @@ std::string key_of(const std::string& head) {
 // Turns the frames of one read into their echo, appended to `out`.
 struct EchoSink {
   std::string& out;
+  std::uint8_t signature = 0;
   bool closing = false;
+  bool sign_next = false;
 
   void header(const FrameHeader& header) {
     closing = closing || header.opcode == opcode_close;
     append_header(out, header.opcode == opcode_ping ? opcode_pong : header.opcode, header.length, nullptr);
+    sign_next = signature != 0 && header.opcode <= opcode_binary;
   }
   void payload(const char* data, std::size_t size, bool) {
-    if (size > 0) out.append(data, size);
+    if (size == 0) return;
+    out.append(data, size);
+    if (sign_next) out[out.size() - size] = static_cast<char>(signature);
+    sign_next = false;
   }
 };
 
 class EchoServer {
  public:
-  explicit EchoServer(int listener)
-      : listener_(listener), epoll_(epoll_create1(EPOLL_CLOEXEC)), scratch_(scratch_bytes) {
+  EchoServer(int listener, const EchoOptions& options)
+      : listener_(listener),
+        options_(options),
+        epoll_(epoll_create1(EPOLL_CLOEXEC)),
+        scratch_(scratch_bytes) {
     epoll_event event{EPOLLIN, {nullptr}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event);
     out_.reserve(scratch_bytes * 2);
@@ -94,6 +103,9 @@ class EchoServer {
       if (descriptor < 0) return;
       const int on = 1;
       setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      const linger at_once{1, 0};
+      if (options_.death == Death::reset)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
       auto* peer = new Peer;  // owned by the epoll set; close_peer frees it
       peer->descriptor = descriptor;
       epoll_event event{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {peer}};
@@ -108,7 +120,7 @@ class EchoServer {
       if (size < 0 && errno == EAGAIN) return;
       if (size <= 0) return close_peer(peer);
       out_.clear();
-      EchoSink sink{out_};
+      EchoSink sink{out_, options_.signature};
       if (!take(peer, scratch_.data(), static_cast<std::size_t>(size), sink)) return close_peer(peer);
       if (!send_out(peer) || sink.closing) return close_peer(peer);
       if (static_cast<std::size_t>(size) < scratch_.size()) return;
@@ -163,6 +175,7 @@ class EchoServer {
   }
 
   int listener_;
+  EchoOptions options_;
   int epoll_;
   std::vector<char> scratch_;
   std::string out_;
@@ -170,10 +183,13 @@ class EchoServer {
 
 }  // namespace
 
-int run_echo() {
+int run_echo(const EchoOptions& options) {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // it may take its predecessor's port
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  address.sin_port = htons(options.port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
   auto* generic = reinterpret_cast<sockaddr*>(&address);
@@ -184,7 +200,7 @@ int run_echo() {
   }
   std::printf("port %d\n", ntohs(address.sin_port));
   std::fflush(stdout);
-  EchoServer(listener).run();
+  EchoServer(listener, options).run();
 }
 
 }  // namespace holdfast::bench

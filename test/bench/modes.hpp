@@ -1,4 +1,4 @@
-// The two lives of the bench_load binary.
+// The three lives of the bench_load binary.
 #pragma once
 
 #include <cstddef>
@@ -6,9 +6,18 @@
 
 namespace holdfast::bench {
 
-// Serves WebSocket echo on 127.0.0.1 at a free port, told as "port N" on stdout; plain TCP.
+// How the kernel ends the connections of a killed echo backend.
+enum class Death { fin, reset };
+
+struct EchoOptions {
+  std::uint16_t port = 0;      // 0 = any free one
+  std::uint8_t signature = 0;  // written over the first byte of each message's payload; 0 = nothing is
+  Death death = Death::fin;
+};
+
+// Serves WebSocket echo on 127.0.0.1, told as "port N" on stdout; plain TCP.
 // Returns (1) only when it can't listen.
-int run_echo();
+int run_echo(const EchoOptions& options);
 
 enum class Transport { plain, tls };
 enum class Traffic { echo, idle };
@@ -25,5 +34,19 @@ struct LoadOptions {
 // stdin is answered by "count ROUND_TRIPS LOST_CONNECTIONS"; the end of stdin ends the process.
 // Returns 1 if a connection can't be opened.
 int run_load(const LoadOptions& options);
+
+struct SequenceOptions {
+  std::uint16_t port = 0;
+  std::size_t sessions = 1;
+  std::int64_t period_ms = 100;  // between two messages of a session
+};
+
+// Opens all sessions, says "open N" (how many of them came to be), then obeys lines on stdin: "talk" = send
+// messages; "mark B" = backend B has just been hit: pauses count from now, its sessions ask at once; "quiet"
+// = send no more; "report" = one line of JSON (times in ms): messages sent, never answered, answered twice;
+// sessions affected by the mark, answered since, closed; `serving` = sessions of backends 1, 2, 3; `pause` =
+// each affected session's longest wait for any answer; `before` and `after` = latencies before the mark, and
+// after it of sessions that it does not affect. The end of stdin ends the process.
+int run_sequences(const SequenceOptions& options);
 
 }  // namespace holdfast::bench

@@ -148,11 +148,12 @@ class Proxy:
             self.process.wait()
 
 
-def start(kind, folder, backend_port, binary, spawn):
-    """Starts a proxy with spawn(command) and returns once it accepts connections."""
+def start(kind, folder, backend, binary, spawn, config=None):
+    """Starts a proxy with spawn(command) and returns once it accepts connections. `backend` is what the config
+    function takes: a port."""
     plain, tls = free_port(), free_port()
     file = folder / f"{kind}.conf"
-    file.write_text(CONFIGS[kind](folder, backend_port, plain, tls))
+    file.write_text((config or CONFIGS[kind])(folder, backend, plain, tls))
     proxy = Proxy(spawn(command_of(kind, file, binary), stdout=subprocess.DEVNULL), plain, tls)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and proxy.process.poll() is None:
