@@ -230,6 +230,7 @@ void Session::settle() noexcept {
     write(peer, ws::encode_close(code, {}, mask_for(peer)).view());
     side(peer).close_written = true;
   }
+  if (phase_ == Phase::settled) return;  // that could not be written, which has ended it
   phase_ = Phase::settled;
   record();
   std::uint32_t wait = linger_ms;

@@ -2,6 +2,7 @@
 import json
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -119,3 +120,25 @@ def test_reading_the_ready_file_tells_pid_and_addresses(start, backend):
     told = json.loads(proxy.ready_file.read_text())
     assert told["pid"] == proxy.process.pid
     assert set(told["listeners"]) == {"public"}
+
+
+def test_a_drain_meets_a_client_that_has_just_gone(start, backend, tmp_path):
+    """The Close for a half-closed client could not be written: its failure settled the session, and then it was
+    settled again, with nothing left to record. One such client took the whole process down. (A unix socket tells
+    at once that nobody reads; with TCP it takes a reset at the right moment.)"""
+    gone, over = threading.Event(), threading.Event()
+
+    def script(stream, head):
+        fake.switch(stream, head)
+        stream.rest()
+        gone.set()
+        over.wait()
+    proxy = start(harness.config_for(backend(script).address, listener={"bind": f"unix:{tmp_path}/s"}))
+    wire.open_session(f"unix:{tmp_path}/s").close()
+    try:
+        assert gone.wait(10 * harness.SLOWNESS), "the backend was not told"
+        proxy.terminate()
+        assert proxy.wait_exit() == 0
+    finally:
+        over.set()
+    assert "reason=client_vanished" in proxy.access()[0]
