@@ -222,7 +222,6 @@ void Session::settle() noexcept {
   if (phase_ == Phase::settled) return;
   stay();
   abandon_reroute();
-  cells_.unconfirmed.add(std::exchange(former_pending_, 0));
   // "We answer" for a peer that did not; in the middle of a frame nothing legal can be said.
   for (const Peer peer : {client, current_}) {
     const std::uint16_t code = answer_[peer == client ? 0 : 1];
@@ -334,6 +333,7 @@ void Session::record() noexcept {
   shard_.surroundings().cells.session_duration.observe(duration);
   open_sessions_.open.add(-1);
   shard_.session_ended();
+  cells_.unconfirmed.add(std::exchange(former_pending_, 0));
   set_stranded(false);
   for (Side& each : sides_) each.seat.reset();
   auto entry = std::make_unique<AccessRecord>();

@@ -206,7 +206,8 @@ class Replay::Copy {
   void end_message(std::size_t end) noexcept {
     open_ = false;
     if (drops_) {
-      if (end <= sent_) return;  // the leg had it whole
+      if (end <= given_whole_ && begun_) ++result.had_before;
+      if (end <= std::max(sent_, given_whole_)) return;  // a leg had it whole
       ++result.dropped;
       if (begun_) ++result.dropped_begun;
       return;

@@ -17,6 +17,7 @@
 //
 // Thread: its session's. Allocates only through the pool.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -50,6 +51,7 @@ class Replay {
     std::uint64_t resent = 0;         ///< kept ones, begun or not, of which the lost leg had a part or all
     std::uint64_t dropped = 0;        ///< not whole with any leg, and not to be given again
     std::uint64_t dropped_begun = 0;  ///< how many of those were begun
+    std::uint64_t had_before = 0;     ///< not given again, because a leg before the lost one had it whole
     bool swallow = false;             ///< the message under way is among the dropped: its rest is thrown away
   };
 
@@ -82,6 +84,10 @@ class Replay {
   [[nodiscard]] std::uint64_t unfinished_messages(StreamPoint end) const noexcept;
   /// How many of those an earlier leg had whole.
   [[nodiscard]] std::uint64_t perhaps_delivered() const noexcept { return begun_before(given_whole_); }
+  /// The same, and those that the present leg has; only where that one is at a message boundary.
+  [[nodiscard]] std::uint64_t with_some_leg() const noexcept {
+    return begun_before(std::max(sent_, given_whole_));
+  }
   [[nodiscard]] std::size_t size() const noexcept { return buffer_ == nullptr ? 0 : buffer_->size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return buffer_ == nullptr ? 0 : buffer_->capacity(); }
   [[nodiscard]] bool empty() const noexcept { return buffer_ == nullptr; }

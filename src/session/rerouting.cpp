@@ -33,10 +33,12 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   const Tick now = shard_.loop().now();
   Side& old = side(gone);
   net::Liveness last = old.leg->liveness();
-  if (answer_code != 0) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
+  const bool planned = breaking_;
+  const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
+  if (confirmed) replay_.answered();  // it has read all that came before our Close
+  if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
   const std::uint64_t sent_bytes = to_backend_.bytes - std::min(to_backend_.bytes, replay_.unsent_bytes());
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
-  const bool planned = breaking_;
   breaking_ = false;
   old.seat->backend().count_reroute_from();
   answer_open_ping();
@@ -49,11 +51,8 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
     swallowing_ = true;
     preamble_wanted_ = preamble_messages_;  // it can't be one of them any more, nor what follows it
   }
-  if (planned) {
-    answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
-  } else {
-    count_loss(last, sent_bytes, rewound);
-  }
+  if (confirmed) answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
+  count_loss(last, sent_bytes, rewound);
   current_ = nobody;
   if (can_answer) {
     write(gone, ws::encode_close(answer_code, {}, mask_for(gone)).view());
@@ -83,7 +82,7 @@ void Session::count_loss(const net::Liveness& last, std::uint64_t sent_bytes,
     if (mark.bytes < acknowledged || (mark.bytes == 0 && mark.messages == 0)) continue;
     if (client_messages_ > before) certain = std::max(certain, client_messages_ - before);
   }
-  certain = std::min(certain, had);
+  certain = std::min(certain, had - std::min(had, rewound.had_before));
   tally_.undelivered = rewound.dropped + certain;
   tally_.unconfirmed = had - certain;
   tally_.resent = rewound.resent;
@@ -292,7 +291,7 @@ void Session::drop_waiting() noexcept {
   if (current_ != nobody && !breaking_) return;
   // Of those that are to be given again the leg before may have had some whole.
   const std::uint64_t perhaps = replay_.perhaps_delivered();
-  const std::uint64_t certain = replay_.begun_messages() - perhaps;
+  const std::uint64_t certain = replay_.begun_messages() - replay_.with_some_leg();
   tally_.undelivered += certain;
   tally_.unconfirmed += perhaps;
   cells_.undelivered.add(certain);

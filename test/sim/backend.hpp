@@ -38,6 +38,10 @@ class Backend final : public Peer {
   bool adopted = false;                 ///< the session has taken it
   [[nodiscard]] Death died_of() const noexcept { return died_of_; }
   [[nodiscard]] bool said_code(unsigned code) const noexcept { return close_sent() && said_code_ == code; }
+  /// It lives and was let go without a Close, as if it were dead: it may get what the proxy had given up.
+  [[nodiscard]] bool was_buried_alive() const noexcept {
+    return died_of_ == Death::none && !close_sent() && !close_seen();
+  }
   /// It said Close by itself, with a code that an answer may have, and read no more: what it was sent before
   /// that can't be told from what it has read.
   [[nodiscard]] bool looks_polite() const noexcept {

@@ -78,7 +78,9 @@ void Plan::make_polite() {
   route.ping.interval = milliseconds(0);
   route.close_timeout = milliseconds(30'000);  // it never takes so long
   client_window = std::max<std::size_t>(client_window, 5'000);
+  backend_window = std::max<std::size_t>(backend_window, 5'000);
   client_reads = std::max(client_reads, 50U);
+  backend_reads = std::max(backend_reads, 50U);
   route.idle_timeout = route.max_age = milliseconds(0);
   deaths = 0;
   slow_time = 0;
