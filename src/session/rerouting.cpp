@@ -152,6 +152,7 @@ void Session::reply(AttemptReply& answer) noexcept {
   if (!wanted) return;
   const Tick now = shard_.loop().now();
   withdrawn_.reset();
+  tally_.attempts = reroute_.retry() + 1;
   if (answer.result == AttemptResult::ready && take_standby(answer)) {
     perform(reroute_.ready(now));
   } else if (phase_ == Phase::closing) {
@@ -368,7 +369,7 @@ void Session::note_reroute(RerouteResult result, const char* detail) noexcept {
   entry->result = result;
   if (former_ == nobody && result != RerouteResult::stayed)
     entry->pause = Milliseconds(elapsed_ms(reroute_.began(), shard_.loop().now()));
-  entry->attempts = reroute_.retry() + 1;
+  entry->attempts = tally_.attempts;
   entry->resent = tally_.resent;
   entry->undelivered = tally_.undelivered;
   entry->unconfirmed = tally_.unconfirmed;

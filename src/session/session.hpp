@@ -296,6 +296,7 @@ class Session final : public net::Handler, private Timer {
   std::array<Mark, 4> marks_{};
   /// What the reroute under way costs, for its record.
   struct Tally {
+    std::uint32_t attempts = 0;
     std::uint64_t resent = 0;
     std::uint64_t undelivered = 0;
     std::uint64_t unconfirmed = 0;
