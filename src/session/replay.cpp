@@ -195,6 +195,7 @@ class Replay::Copy {
   void begin_message(std::size_t offset, bool headless) noexcept {
     drops_ = headless || (offset < given_twice_ && offset < sent_);
     had_part_ = offset < sent_;
+    was_given_ = offset < given_twice_;
     begun_ = false;
     open_ = true;
   }
@@ -214,9 +215,9 @@ class Replay::Copy {
     }
     if (begun_) ++result.kept;
     if (end <= std::max(sent_, given_whole_)) given_whole = bytes_->size();
-    if (!had_part_) return;
-    ++result.resent;
-    given = bytes_->size();
+    // Given once, also if the lost leg has not come to it again: the next time is the last.
+    if (had_part_ || was_given_) given = bytes_->size();
+    if (had_part_) ++result.resent;
   }
   /// At the end of the stream: the message under way, if any.
   void end_stream() noexcept {
@@ -241,6 +242,7 @@ class Replay::Copy {
   std::size_t given_twice_;
   bool drops_ = false;
   bool had_part_ = false;
+  bool was_given_ = false;
   bool begun_ = false;
   bool open_ = false;
 };

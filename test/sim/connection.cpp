@@ -107,7 +107,7 @@ net::IoResult Connection::leg_reads(std::span<std::byte> into) noexcept {
   const std::size_t bytes = around_.random.chance(30) ? around_.random.some(here) : here;
   std::memcpy(into.data(), up.data() + got_, bytes);
   got_ += bytes;
-  if (bytes < here || around_.random.chance(50)) return {bytes, net::IoState::more};
+  if (got_ < arrived_ || around_.random.chance(50)) return {bytes, net::IoState::more};
   return {bytes, end_arrived_ ? at_end : net::IoState::drained};
 }
 

@@ -43,6 +43,7 @@ class Judge {
     judge_client_end();
     judge_client_code();
     judge_doubled();
+    judge_preamble();
     judge_lost();
     judge_clean_end();
     cover();
@@ -63,6 +64,7 @@ class Judge {
   void judge_client_end();
   void judge_client_code();
   void judge_doubled();
+  void judge_preamble();
   void judge_lost();
   void judge_clean_end();
   void judge_exactly_once();
@@ -175,6 +177,26 @@ void Judge::judge_doubled() {
     if (whole_at_[n] > most)
       verdict_.broken("message " + number(n) + " is whole at " + number(whole_at_[n]) + " legs");
     if (whole_at_[n] > 1) coverage_.met(Kind::doubled);
+  }
+}
+
+// Promise 7: whoever gets a later message got the first ones before it, as many as fit into hold_bytes. One
+// that was cut is none of them, nor are those behind it.
+void Judge::judge_preamble() {
+  if (undelivered_ != 0) return;
+  std::size_t kept = 0;
+  for (std::uint64_t bytes = 0; kept < std::min<std::size_t>(reroute_.preamble, client_.said.size());
+       ++kept) {
+    bytes += client_.said[kept].end - client_.said[kept].begin;
+    if (bytes > reroute_.hold_bytes) break;
+  }
+  for (const auto& leg : legs_) {
+    const auto& got = leg->received;
+    if (got.empty() || got.back() < reroute_.preamble) continue;
+    for (std::size_t n = 0; leg->id() > 1 && n < kept; ++n) {
+      if (n >= got.size() || got[n] != n)
+        verdict_.broken(leg->connection.name() + " got no message " + number(n) + " of the preamble");
+    }
   }
 }
 
