@@ -89,6 +89,7 @@ void World::send_ready(const Attempt& attempt, std::uint32_t number) {
   reply->number = number;
   reply->result = AttemptResult::ready;
   reply->leg = leg.connection.make_leg();
+  leg.unwanted = number != attempt.number || attempt.withdrawn->load();
   reply->seat = upstream::Seat::take(home);
   reply->tried = home.get();
   reply->early = leg.early();

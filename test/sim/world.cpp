@@ -165,6 +165,18 @@ void World::collect_events() {
   if (!client_first) collect(client_);
 }
 
+// A held client is read up to hold_bytes, and then no more. Pings and what is swallowed are not kept.
+void World::observe_hold(const session::Session& here) {
+  const std::uint64_t got = client_.connection.got_by_proxy();
+  const bool was_held = is_held_;
+  is_held_ = here.backend() == nullptr && here.is_running() && cells_.undelivered.value() == 0;
+  if (!is_held_ || !was_held) held_since_ = held_got_ = got;
+  const std::uint64_t plenty = 2 * plan_.route.reroute.hold_bytes + 2'000;
+  if (held_got_ - held_since_ >= plenty && got > held_got_)
+    verdict_.broken("a held client is read on beyond hold_bytes");
+  held_got_ = got;
+}
+
 // Behind which messages of the client a backend's came. What comes early is read later, when the leg's turn
 // has come: that shows in the counters only.
 void World::note_followed() {
@@ -188,8 +200,10 @@ void World::observe() {
       return;
     }
     leg->adopted = true;
+    if (leg->unwanted) verdict_.broken(leg->connection.name() + " came too late and was taken");
   }
   note_followed();
+  if (here != nullptr) observe_hold(*here);
   if (!verdict_.is_broken() && here != nullptr && here->is_running()) judge_giving_up(plan_, legs_, verdict_);
   const auto timeout = static_cast<std::uint64_t>(plan_.route.close_timeout.count());
   if (here != nullptr && ended_by_force_ && elapsed_ > exited_after_ + 2 * patience_ms + 4 * timeout + 13'000)

@@ -50,6 +50,7 @@ class World final : private Run {
   void collect_events();
   void observe();
   void note_followed();
+  void observe_hold(const session::Session& here);
   void judge_leftovers();
   [[nodiscard]] session::Session* session() noexcept;
   [[nodiscard]] Backend* newest_leg() noexcept;  ///< that the session has taken
@@ -95,8 +96,11 @@ class World final : private Run {
   std::vector<net::Loop::Event> events_;
   std::size_t steps_ = 0;
   std::uint64_t backend_frames_ = 0;  ///< data frames that the session has seen of its backends
-  std::uint64_t elapsed_ = 0;         ///< virtual ms
-  std::uint64_t exited_after_ = 0;    ///< virtual ms at the exit
+  std::uint64_t held_since_ = 0;  ///< bytes of the client that the session had at the first step of the hold
+  std::uint64_t held_got_ = 0;    ///< and at the latest step
+  std::uint64_t elapsed_ = 0;     ///< virtual ms
+  std::uint64_t exited_after_ = 0;  ///< virtual ms at the exit
+  bool is_held_ = false;
   bool exited_ = false;
   bool ended_by_force_ = false;
 };
