@@ -69,11 +69,12 @@ void Session::try_switch() noexcept {
 
 void Session::switch_over() noexcept {
   const Tick now = shard_.loop().now();
+  answer_open_ping();
+  if (phase_ != Phase::open) return;  // the client's leg was found dead
   former_ = current_;
   Side& old = side(former_);
   old.role = Role::former;
   old.seat->backend().count_reroute_from();
-  answer_open_ping();
   former_pending_ = client_messages_ - answered_;
   answered_ = client_messages_;
   replay_.clear();  // the old leg works: what it has is no more to be given again

@@ -29,6 +29,8 @@ bool Session::can_reroute(Cause cause) const noexcept {
 
 void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   assert(phase_ == Phase::open && current_ != nobody && former_ == nobody);
+  answer_open_ping();
+  if (phase_ != Phase::open) return;  // the client's leg was found dead
   const Peer gone = current_;
   const Tick now = shard_.loop().now();
   Side& old = side(gone);
@@ -41,7 +43,6 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
   old.seat->backend().count_reroute_from();
-  answer_open_ping();
   tally_ = {};
   const upstream::Backend* here = &old.seat->backend();
   const Reroute::Todo todo = answer_code != 0 && !planned ? reroute_.going(now, here, reroute_rules())
