@@ -39,7 +39,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
   if (confirmed) replay_.answered();  // it has read all that came before our Close
   if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
-  const std::uint64_t sent_bytes = to_backend_.bytes - std::min(to_backend_.bytes, replay_.unsent_bytes());
+  const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
   old.seat->backend().count_reroute_from();
@@ -244,6 +244,9 @@ void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
   side(current_).answers_to_swallow =
       preamble.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(most, answers_));
   replay_.prepend(preamble);
+  side(current_).given_bytes = replay_.size();
+  marks_ = {};
+  marks_[next_mark_++ % marks_.size()] = {replay_.size(), client_messages_};
   flush_replay();
 }
 

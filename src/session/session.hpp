@@ -124,6 +124,7 @@ class Session final : public net::Handler, private Timer {
     BufferPtr held;                      ///< backend legs: a frame or message kept back until it is whole
     BufferPtr unsent;                    ///< what it has not taken yet (for the current backend leg: replay_)
     Tick begun = 0;
+    std::uint64_t given_bytes = 0;  ///< current backend leg: bytes that it has or is to get, ours included
     Tick last_received = 0;
     Tick ping_at = 0;          ///< when ours was written
     Tick last_taken = 0;       ///< when it last took some of its unsent bytes
@@ -287,8 +288,8 @@ class Session final : public net::Handler, private Timer {
   std::uint64_t answered_ = 0;         ///< client_messages_ when the last backend message came
   std::uint64_t answers_ = 0;          ///< backend messages that the client got
   std::uint64_t former_pending_ = 0;   ///< client messages that the former leg has and has not answered
-  /// How far the stream to the backend was at the end of the latest writes: what an unacknowledged rest means
-  /// in messages.
+  /// How far the stream to the current leg was at the end of the latest writes: what an unacknowledged rest
+  /// means in messages.
   struct Mark {
     std::uint64_t bytes = 0;
     std::uint64_t messages = 0;

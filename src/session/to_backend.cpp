@@ -128,12 +128,14 @@ Replay::Rules Session::replay_rules() const noexcept {
 // `run` ends where the client's walker stands.
 void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcept {
   if (accumulates()) {
+    if (current_ != nobody) side(current_).given_bytes += run.size();
     replay_.queue(run, start);
     judge_client_pause();
     return;
   }
   if (current_ == nobody || takes_no_more(current_)) return;
   Side& leg = side(current_);
+  leg.given_bytes += run.size();
   if (replay_.blocked() || leg.write_broken) {
     replay_.queue(run, start);
     side(client).paused = true;
@@ -142,7 +144,7 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
   const net::IoResult sent = leg.leg->write(run);
   const bool simple = sent.bytes == run.size() && replay_.idle() && stream_point().at_message_boundary() &&
                       route_.resend_unanswered.load(std::memory_order_relaxed) == 0;
-  marks_[next_mark_++ % marks_.size()] = {to_backend_.bytes, client_messages_};
+  marks_[next_mark_++ % marks_.size()] = {leg.given_bytes, client_messages_};
   if (simple) return;
   replay_.wrote(run, sent.bytes, start, replay_rules());
   if (replay_.blocked()) {
