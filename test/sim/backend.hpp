@@ -36,13 +36,10 @@ class Backend final : public Peer {
   std::vector<std::uint32_t> taken;     ///< that its leg took whole
   std::size_t followed = 0;             ///< of `taken`: those behind which the proxy got a message of its own
   bool adopted = false;                 ///< the session has taken it
+  bool buried_alive = false;            ///< let go without a Close by a session that went on, though it lived
   bool unwanted = false;                ///< brought by a reply that is too late
   [[nodiscard]] Death died_of() const noexcept { return died_of_; }
   [[nodiscard]] unsigned said_code() const noexcept { return said_code_; }  ///< in its Close
-  /// It lives and was let go without a Close, as if it were dead: it may get what the proxy had given up.
-  [[nodiscard]] bool was_buried_alive() const noexcept {
-    return died_of_ == Death::none && !close_sent() && !close_seen();
-  }
   /// It said Close by itself, with a code that an answer may have, and read no more: what it was sent before
   /// that can't be told from what it has read.
   [[nodiscard]] bool looks_polite() const noexcept {
