@@ -139,7 +139,8 @@ def test_a_held_client_is_paused_at_hold_bytes_and_nothing_is_lost(start, puppet
             sent += client.sock.send(view[sent:sent + 100_000])
     # What is read at once (96 KiB at most) is kept whole.
     assert proxy.metric("holdfast_held_bytes") <= (16 + 96) * 1024
-    assert proxy.memory_bytes() < 200 << 20
+    if harness.SLOWNESS == 1:  # sanitizers have memory of their own
+        assert proxy.memory_bytes() < 200 << 20
     closing.add(listen_again(server, fake.echo), lambda b: b.stop())
     client.sock.settimeout(20 * harness.SLOWNESS)
     whole = sent // len(frame)
