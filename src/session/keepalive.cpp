@@ -84,8 +84,9 @@ void Session::look(Tick now) noexcept {
     if (left == 0) return lost(feeding());
     sooner(wait, left);
   }
-  for (const Peer peer : {client, current_}) {
-    if (peer == nobody) continue;
+  for (const Peer peer : all_peers) {
+    if (peer != client && peer != current_)
+      continue;  // a look at the client may have changed the current one
     // A new leg that is not read yet can't be told from a silent one; its time begins with its first read.
     if (side(peer).reading == Reading::later) continue;
     look_at_leg(peer, now, wait);

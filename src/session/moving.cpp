@@ -12,9 +12,6 @@ namespace holdfast::session {
 namespace {
 // Where a move found nobody.
 constexpr std::uint32_t move_again_ms = 2'000;
-// Where it had to wait for its turn.
-constexpr std::uint32_t turn_again_ms = 20;
-constexpr std::uint16_t going_away = 1001;
 }  // namespace
 
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {

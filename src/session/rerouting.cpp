@@ -10,8 +10,6 @@ namespace holdfast::session {
 
 namespace {
 constexpr std::uint32_t linger_ms = 2'000;
-constexpr std::uint32_t turn_again_ms = 20;
-constexpr std::uint16_t going_away = 1001;
 }  // namespace
 
 Reroute::Rules Session::reroute_rules() const noexcept {

@@ -89,6 +89,8 @@ class Session final : public net::Handler, private Timer {
 
  private:
   enum Peer : unsigned { client = 0, first = 1, second = 2, nobody = 3 };
+  static constexpr std::uint16_t going_away = 1001;   ///< what a backend leg is told that is left
+  static constexpr std::uint32_t turn_again_ms = 20;  ///< where a move has to wait for its turn
   static constexpr std::array<Peer, 3> all_peers{client, first, second};
   static constexpr std::array<Peer, 2> backend_peers{first, second};
 
