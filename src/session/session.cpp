@@ -84,8 +84,22 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
     return;
   }
   if (ready.writable) flush(peer);
-  if (ready.readable && ready_side.leg != nullptr) pump(peer);
+  if (ready.readable && ready_side.leg != nullptr) {
+    if (waits_for_an_end(peer)) {
+      shard_.loop().requeue(*this, peer);
+    } else {
+      pump(peer);
+    }
+  }
   check_invariants();
+}
+
+// Whether the turn has no time left for the end of this leg; or, for the client's messages, of the leg that
+// they would be lost with.
+bool Session::waits_for_an_end(Peer peer) noexcept {
+  if (side(peer).ending) return !shard_.has_time_for_an_end();
+  return peer == client && current_ != nobody && side(current_).ending && !side(current_).paused &&
+         side(current_).reading == Reading::frames;
 }
 
 void Session::pump(Peer from) noexcept {

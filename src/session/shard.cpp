@@ -115,6 +115,7 @@ void Shard::on_turn_end() noexcept {
     sessions_->destroy(handle);
   }
   retired_.clear();
+  ends_in_turn_ = 0;
   const auto held = static_cast<std::int64_t>(loop_.buffers().outstanding_bytes());
   if (held == held_bytes_) return;
   surroundings_.cells.held_bytes.add(held - held_bytes_);

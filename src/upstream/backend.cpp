@@ -5,6 +5,10 @@
 
 namespace holdfast::upstream {
 
+namespace {
+constexpr std::chrono::milliseconds stuck_after{250};
+}  // namespace
+
 std::string_view text(Health health) noexcept {
   switch (health) {
     case Health::unknown:
@@ -153,12 +157,18 @@ void Seat::leave() noexcept {
   backend_.reset();
 }
 
-std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept {
+bool Backend::dials_are_stuck(TimePoint now) const noexcept {
+  return dialling() >= UpstreamState::most_connecting &&
+         now - dial_progress_.load(std::memory_order_relaxed) > stuck_after;
+}
+
+std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend, TimePoint now) noexcept {
   auto& count = backend->dialling_;
   std::uint32_t present = count.load(std::memory_order_relaxed);
   do {
     if (present >= UpstreamState::most_connecting) return std::nullopt;
   } while (!count.compare_exchange_weak(present, present + 1, std::memory_order_relaxed));
+  if (present == 0) backend->dial_progress_.store(now, std::memory_order_relaxed);
   return Dialling(backend);
 }
 
@@ -171,7 +181,9 @@ Dialling& Dialling::operator=(Dialling&& other) noexcept {
 }
 
 void Dialling::end() noexcept {
-  if (backend_ != nullptr) backend_->dialling_.fetch_sub(1, std::memory_order_relaxed);
+  if (backend_ == nullptr) return;
+  backend_->dial_progress_.store(Clock::now(), std::memory_order_relaxed);
+  backend_->dialling_.fetch_sub(1, std::memory_order_relaxed);
   backend_.reset();
 }
 

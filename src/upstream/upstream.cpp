@@ -20,8 +20,7 @@ bool Upstream::has_eligible() const noexcept {
                      [](const auto& member) { return member->eligible() && member->weight() != 0; });
 }
 
-std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) const {
-  const std::lock_guard lock(picking_.mutex);
+void Upstream::prepare(std::span<const Backend* const> exclude) const {
   picking_.views.clear();
   picking_.excluded.clear();
   for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -29,32 +28,41 @@ std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) cons
     picking_.views.push_back({member.sessions(), member.weight(), member.eligible(), member.full()});
     if (std::find(exclude.begin(), exclude.end(), &member) != exclude.end()) picking_.excluded.push_back(i);
   }
-  while (true) {
-    const auto index =
-        balance::pick(policy_, picking_.views, picking_.excluded, picking_.rng, picking_.turns);
-    if (!index) return std::nullopt;
+}
+
+std::optional<std::size_t> Upstream::choose() const {
+  return balance::pick(policy_, picking_.views, picking_.excluded, picking_.rng, picking_.turns);
+}
+
+std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) const {
+  const std::lock_guard lock(picking_.mutex);
+  prepare(exclude);
+  while (const auto index = choose()) {
     if (auto seat = Seat::take(members_[*index])) return seat;
     // Another snapshot's pick took the last seat in between: on with the others.
     picking_.views[*index].full = true;
   }
+  return std::nullopt;
 }
 
-Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclude) const {
+Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclude, TimePoint now) const {
+  const std::lock_guard lock(picking_.mutex);
+  prepare(exclude);
   Place place;
-  std::vector<const Backend*> passed_over(exclude.begin(), exclude.end());
-  for (const auto& member : members_) {
-    const bool crowded = member->dialling() >= UpstreamState::most_connecting;
-    if (!crowded || std::ranges::find(exclude, member.get()) != exclude.end()) continue;
-    passed_over.push_back(member.get());
-    if (member->eligible() && !member->full() && member->weight() != 0) place.busy = Busy::yes;
-  }
-  while ((place.seat = pick(passed_over))) {
-    place.dialling = try_dialling(place.seat->shared_backend());
-    if (place.dialling) return place;
-    // Another thread took the last place in between.
+  while (const auto index = choose()) {
+    const auto& member = members_[*index];
+    if (auto dialling = try_dialling(member, now)) {
+      place.seat = Seat::take(member);
+      if (!place.seat) {
+        picking_.views[*index].full = true;
+        continue;
+      }
+      place.dialling = std::move(dialling);
+      return place;
+    }
     place.busy = Busy::yes;
-    passed_over.push_back(&place.seat->backend());
-    place.seat.reset();
+    if (!member->dials_are_stuck(now)) break;
+    picking_.excluded.push_back(*index);
   }
   return place;
 }

@@ -107,6 +107,9 @@ class Shard final : private net::Host {
   void set_hold_memory(std::uint64_t bytes) noexcept {  ///< any thread
     hold_memory_.store(bytes, std::memory_order_relaxed);
   }
+  /// Losing a leg costs as much as ten messages: a few per turn, so that the messages of others don't wait
+  /// behind thousands that are lost at once. False: ask again in the next turn.
+  [[nodiscard]] bool has_time_for_an_end() noexcept { return ends_in_turn_++ < most_ends_per_turn; }
   void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
@@ -125,6 +128,8 @@ class Shard final : private net::Host {
   Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
   std::atomic<std::uint64_t> hold_memory_;
   std::mt19937_64 random_;
+  static constexpr std::uint32_t most_ends_per_turn = 16;
+  std::uint32_t ends_in_turn_ = 0;
   std::int64_t held_bytes_ = 0;  ///< as last told to the metrics
   std::atomic<std::uint32_t> load_{0};
 };

@@ -75,6 +75,8 @@ class Backend {
   [[nodiscard]] std::uint64_t reroutes_to() const noexcept;
   // Reroutes' dials under way (see Dialling).
   [[nodiscard]] std::uint32_t dialling() const noexcept { return dialling_.load(std::memory_order_relaxed); }
+  // As many as may be, and none of them has ended for a while: it may be hung.
+  [[nodiscard]] bool dials_are_stuck(TimePoint now) const noexcept;
   [[nodiscard]] std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t max_sessions() const noexcept;  // 0 = no limit
 
@@ -98,7 +100,8 @@ class Backend {
  private:
   friend class Seat;
   friend class Dialling;
-  friend std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept;
+  friend std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend,
+                                              TimePoint now) noexcept;
   friend class Outlier;
 
   // After readmission one try at a time, until one succeeds: a backend that takes connections but
@@ -131,6 +134,7 @@ class Backend {
   std::atomic<std::uint64_t> reroutes_from_{0};
   std::atomic<std::uint64_t> reroutes_to_{0};
   std::atomic<std::uint32_t> dialling_{0};
+  std::atomic<TimePoint> dial_progress_{TimePoint{}};  // when the first one began or the latest one ended
   std::atomic<Trial> trial_{Trial::none};
   std::atomic<bool> ejected_{false};
   std::array<std::atomic<std::uint64_t>, failure_kinds> failures_{};
@@ -175,7 +179,8 @@ class Dialling {
   ~Dialling() { end(); }
 
  private:
-  friend std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept;
+  friend std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend,
+                                              TimePoint now) noexcept;
   explicit Dialling(std::shared_ptr<Backend> backend) noexcept : backend_(std::move(backend)) {}
   void end() noexcept;
 
@@ -183,6 +188,7 @@ class Dialling {
 };
 
 // nullopt when UpstreamState::most_connecting are under way.
-[[nodiscard]] std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend) noexcept;
+[[nodiscard]] std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend,
+                                              TimePoint now) noexcept;
 
 }  // namespace holdfast::upstream

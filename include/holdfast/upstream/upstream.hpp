@@ -38,21 +38,26 @@ class Upstream {
   // Picks and counts. nullopt: nobody is eligible with room, `exclude` (already tried ones) aside.
   [[nodiscard]] std::optional<Seat> pick(std::span<const Backend* const> exclude = {}) const;
 
-  // As above for a reroute's dial: backends at their most_connecting are passed over. With neither seat nor
-  // dialling, `busy` tells whether somebody will be there once a dial has ended.
+  // As above for a reroute's dial. Who is picked but has its most_connecting under way is waited for, so that
+  // nobody gets more than its share because another one is slower; it is passed over only if no dial to it
+  // ends. With neither seat nor dialling, `busy` tells whether somebody will be there once a dial has ended.
   enum class Busy : std::uint8_t { no, yes };
   struct Place {
     std::optional<Seat> seat;
     std::optional<Dialling> dialling;
     Busy busy = Busy::no;
   };
-  [[nodiscard]] Place pick_for_reroute(std::span<const Backend* const> exclude) const;
+  [[nodiscard]] Place pick_for_reroute(std::span<const Backend* const> exclude, TimePoint now) const;
 
   // The outcome of a dial. `failed` counts it, keeps `what` as the last error and may eject.
   Change failed(Backend& backend, FailureKind kind, std::string what, TimePoint now) const;
   void succeeded(Seat& seat) const { outlier_.succeeded(seat); }
 
  private:
+  // With the mutex of picking_.
+  void prepare(std::span<const Backend* const> exclude) const;
+  [[nodiscard]] std::optional<std::size_t> choose() const;
+
   // Scratch and memory of picks; its mutex guards all of it.
   struct Picking {
     std::mutex mutex;

@@ -381,7 +381,7 @@ TEST_CASE("attempts beyond the pace wait and then come in the order in which the
 TEST_CASE("who waits for a busy backend is overtaken by those with another, and goes on when a dial ends") {
   Office office(2);
   std::vector<upstream::Dialling> dials;
-  while (auto dial = upstream::try_dialling(office.destination->upstream->backends()[0])) {
+  while (auto dial = upstream::try_dialling(office.destination->upstream->backends()[0], Clock::now())) {
     dials.push_back(*std::move(dial));
   }
   const std::uint32_t first = office.ask(office.attempt(office.member(1)));

@@ -152,12 +152,13 @@ TEST_CASE("a state that somebody holds is the same when its backends come back")
 TEST_CASE("a backend counts the dials of reroutes while they last and takes no more than its limit") {
   const auto one = backend();
   std::vector<Dialling> dials;
-  for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n) dials.push_back(*try_dialling(one));
+  for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n)
+    dials.push_back(*try_dialling(one, Clock::now()));
   CHECK(one->dialling() == UpstreamState::most_connecting);
-  CHECK_FALSE(try_dialling(one).has_value());
+  CHECK_FALSE(try_dialling(one, Clock::now()).has_value());
   CHECK(one->dialling() == UpstreamState::most_connecting);
   dials.pop_back();
-  auto again = try_dialling(one);
+  auto again = try_dialling(one, Clock::now());
   REQUIRE(again.has_value());
   dials.front() = *std::move(again);
   CHECK(one->dialling() == UpstreamState::most_connecting - 1);

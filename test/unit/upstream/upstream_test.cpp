@@ -123,13 +123,14 @@ TEST_CASE("a mute backend does not become the black hole of least connections") 
 }
 
 // Story: nine thousand sessions lost one backend; all of them at once would have fallen on the next one.
-TEST_CASE("a reroute passes over backends with too many dials under way and says whether waiting helps") {
+TEST_CASE("a reroute waits for a backend with too many dials under way, where waiting helps") {
+  const TimePoint begun = Clock::now();
   const auto members = backends(3);
   const Upstream one = upstream(members);
   std::vector<Upstream::Place> places;
   for (std::uint32_t n = 0; n < 2 * UpstreamState::most_connecting; ++n) {
     const Backend* const lost[] = {members[0].get()};
-    places.push_back(one.pick_for_reroute(lost));
+    places.push_back(one.pick_for_reroute(lost, begun));
     REQUIRE(places.back().dialling.has_value());
   }
   CHECK(members[1]->dialling() == UpstreamState::most_connecting);
@@ -138,31 +139,52 @@ TEST_CASE("a reroute passes over backends with too many dials under way and says
 
   const Backend* const lost[] = {members[0].get()};
   const auto picks = members[1]->picks() + members[2]->picks();
-  const Upstream::Place none = one.pick_for_reroute(lost);
+  const Upstream::Place none = one.pick_for_reroute(lost, begun);
   CHECK_FALSE(none.seat.has_value());
   CHECK(none.busy == Upstream::Busy::yes);
   CHECK(members[1]->picks() + members[2]->picks() == picks);
   // Somebody else's sessions still find the third one.
-  CHECK(&one.pick_for_reroute({}).seat->backend() == members[0].get());
+  CHECK(&one.pick_for_reroute({}, begun).seat->backend() == members[0].get());
 
   members[0]->set_health(Health::unhealthy);
-  CHECK(one.pick_for_reroute({}).busy == Upstream::Busy::yes);
+  CHECK(one.pick_for_reroute({}, begun).busy == Upstream::Busy::yes);
   places.clear();
-  CHECK(one.pick_for_reroute(lost).seat.has_value());
+  CHECK(one.pick_for_reroute(lost, begun).seat.has_value());
+}
+
+// Story: of two backends the one that answered faster got 5,313 of 9,000 sessions.
+TEST_CASE("a backend that is slower gets its share; one that answers no dial at all is passed over") {
+  const auto members = backends(2);
+  const Upstream one = upstream(members);
+  const TimePoint begun = Clock::now();
+  std::vector<Dialling> dials;
+  for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n)
+    dials.push_back(*try_dialling(members[0], begun));
+  const auto seat = Seat::take(members[1]);  // so that the first is the one to pick
+  const auto later = begun + std::chrono::milliseconds(200);
+  CHECK(one.pick_for_reroute({}, later).busy == Upstream::Busy::yes);
+  CHECK_FALSE(one.pick_for_reroute({}, later).seat.has_value());
+  const auto too_late = begun + std::chrono::milliseconds(300);
+  CHECK(&one.pick_for_reroute({}, too_late).seat->backend() == members[1].get());
+
+  dials.pop_back();  // an answer, just now
+  dials.push_back(*try_dialling(members[0], begun));
+  CHECK_FALSE(one.pick_for_reroute({}, Clock::now()).seat.has_value());
 }
 
 TEST_CASE("waiting for a dial to end helps nobody whose backends are excluded or may not be picked") {
+  const TimePoint begun = Clock::now();
   const auto members = backends(2);
   const Upstream one = upstream(members);
   std::vector<Dialling> dials;
   for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n)
-    dials.push_back(*try_dialling(members[0]));
+    dials.push_back(*try_dialling(members[0], Clock::now()));
   const Backend* const both[] = {members[0].get(), members[1].get()};
-  CHECK(one.pick_for_reroute(both).busy == Upstream::Busy::no);
+  CHECK(one.pick_for_reroute(both, begun).busy == Upstream::Busy::no);
   const Backend* const second[] = {members[1].get()};
-  CHECK(one.pick_for_reroute(second).busy == Upstream::Busy::yes);
+  CHECK(one.pick_for_reroute(second, begun).busy == Upstream::Busy::yes);
   members[0]->set_admin_state(AdminState::draining);
-  CHECK(one.pick_for_reroute(second).busy == Upstream::Busy::no);
+  CHECK(one.pick_for_reroute(second, begun).busy == Upstream::Busy::no);
 }
 
 TEST_CASE("an upstream knows the state of its backends") {
