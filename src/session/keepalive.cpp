@@ -50,7 +50,7 @@ void Session::on_timer(Tick now) {
     return;
   }
   look(now);
-  check_invariants();
+  check_if_asked();
 }
 
 Reason Session::overdue(Tick now, std::uint32_t& wait) const noexcept {
@@ -116,7 +116,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
     if (phase_ != Phase::open || leg_side.leg == nullptr || (peer != client && peer != current_)) return;
     leg_side.ping_open = false;
     if (!heard() && !leg_side.paused) {
-      if (answers_pings(peer)) return lost(peer);
+      if (leg_side.ping_answered) return lost(peer);
       if (peer != client) shard_.warn_mute_to_pings(side(peer).seat->backend());
       leg_side.last_received = now;  // asked again after another interval
     }
@@ -125,7 +125,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
   if (const std::uint32_t left = remaining_ms(leg_side.last_received, due, now); left > 0) {
     const std::uint32_t young = remaining_ms(leg_side.begun, first_ping_ms, now);
-    const bool unknown = leg_side.ping_at == 0 && !answers_pings(peer);
+    const bool unknown = leg_side.ping_at == 0 && !leg_side.ping_answered;
     if (!unknown || young > 0) return sooner(wait, unknown ? std::min(left, young) : left);
     // A busy leg is never silent enough for a ping, until it hangs: then it must be known that it would
     // answer.
@@ -137,12 +137,6 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   if (!can_send) return sooner(wait, look_again_ms);
   send_ping(peer, now);
   sooner(wait, std::min(timeout, interval));  // it may be answered, and the next one due, before its timeout
-}
-
-// A backend is one program: what one leg does, the others do.
-bool Session::answers_pings(Peer peer) const noexcept {
-  const Side& leg_side = side(peer);
-  return leg_side.ping_answered || (leg_side.seat && leg_side.seat->backend().answers_pings());
 }
 
 void Session::send_ping(Peer to, Tick now) noexcept {
@@ -172,7 +166,6 @@ bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcep
   if (got.marker != shard_.surroundings().ping_marker || source.pings_unanswered == 0) return false;
   --source.pings_unanswered;
   source.ping_answered = true;
-  if (source.seat) source.seat->backend().note_pong();
   if (got.sent == source.ping_at) {
     shard_.surroundings().cells.ping_rtt.observe(Milliseconds(elapsed_ms(got.sent, shard_.loop().now())));
     source.ping_open = false;

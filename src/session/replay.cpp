@@ -90,6 +90,7 @@ void Replay::drop(std::size_t bytes) noexcept {
 
 void Replay::wrote(std::span<const std::byte> run, std::size_t taken, StreamPoint start, Rules rules) {
   assert(!blocked());
+  keeps_unanswered_ = rules.unanswered != 0;
   std::size_t boundary = nowhere;
   if (start.at_message_boundary()) boundary = 0;
   StreamPoint point = start;
@@ -132,12 +133,13 @@ void Replay::queue(std::span<const std::byte> run, StreamPoint start) {
 void Replay::took(std::size_t bytes, Rules rules) noexcept {
   sent_ += bytes;
   assert(sent_ <= size());
-  if (rules.unanswered == 0) drop_complete();
+  keeps_unanswered_ = rules.unanswered != 0;
+  if (!keeps_unanswered_) drop_complete();
   enforce(rules);
 }
 
 void Replay::answered() noexcept {
-  drop_complete();
+  if (keeps_unanswered_) drop_complete();
 }
 
 // Everything up to the last message boundary that the leg has reached.
@@ -299,7 +301,7 @@ std::uint64_t Replay::begun_before(std::size_t bytes) const noexcept {
 
 std::uint64_t Replay::unfinished_messages(StreamPoint end) const noexcept {
   const bool inside_last = !end.message_open && end.frame_remaining != 0;
-  if (buffer_ == nullptr) return inside_last ? 1 : 0;
+  if (!blocked()) return inside_last ? 1 : 0;  // the leg has all that is here
   std::uint64_t count = inside_last ? 1 : 0;
   StreamPoint point = head_;
   for (std::size_t offset = 0; offset < size();) {
@@ -312,21 +314,17 @@ std::uint64_t Replay::unfinished_messages(StreamPoint end) const noexcept {
   return count;
 }
 
-void Replay::check_invariants(Rules rules) const noexcept {
-#ifndef NDEBUG
+void Replay::check_invariants() const noexcept {
   assert(sent_ <= size());
   assert(preamble_left_ <= size() && given_twice_ <= size());
   if (buffer_ == nullptr) return;
   assert(headless_ == !head_.at_message_boundary());
-  if (rules.unanswered != 0) return;
+  if (keeps_unanswered_) return;
   StreamPoint point = head_;
   for (std::size_t offset = 0; offset < sent_;) {
     offset += pass(buffer_->bytes().subspan(offset), point).size;
     assert(offset > sent_ || !point.at_message_boundary());  // a whole sent message is not kept
   }
-#else
-  (void)rules;
-#endif
 }
 
 }  // namespace holdfast::session

@@ -68,7 +68,8 @@ class Replay {
   [[nodiscard]] std::uint64_t unsent_bytes() const noexcept { return size() - sent_; }
   /// The leg took the first `bytes` of `unsent()`.
   void took(std::size_t bytes, Rules rules) noexcept;
-  /// A backend message came: whole messages that are with the leg are answered.
+  /// A backend message came: whole messages that are with the leg are answered. Costs nothing unless such
+  /// ones are kept.
   void answered() noexcept;
 
   /// The leg is lost: everything that is kept is to be sent again from its first byte. `end`: where the
@@ -96,7 +97,7 @@ class Replay {
   /// message boundary needs no bookkeeping.
   [[nodiscard]] bool idle() const noexcept { return buffer_ == nullptr && !headless_; }
   void clear() noexcept;
-  void check_invariants(Rules rules) const noexcept;
+  void check_invariants() const noexcept;
 
  private:
   void drop(std::size_t bytes) noexcept;
@@ -116,6 +117,7 @@ class Replay {
       0;              ///< bytes at the front, behind the preamble, that an earlier leg had a part of
   StreamPoint head_;  ///< where the first byte stands; a message boundary unless headless
   bool headless_ = false;
+  bool keeps_unanswered_ = false;  ///< as the latest rules said
 };
 
 }  // namespace holdfast::session

@@ -93,9 +93,9 @@ void Session::count_loss(const net::Liveness& last, std::uint64_t sent_bytes,
 
 // The client waits for a Pong that nobody else will send.
 void Session::answer_open_ping() noexcept {
-  if (open_ping_ == nullptr) return;
-  if (at_boundary(client)) write(client, ws::encode_pong(open_ping_->bytes(), std::nullopt).view());
-  open_ping_.reset();
+  if (open_ping_ == nullptr || phase_ != Phase::open || !at_boundary(client)) return;
+  const BufferPtr ping = std::move(open_ping_);
+  write(client, ws::encode_pong(ping->bytes(), std::nullopt).view());
 }
 
 void Session::perform(Reroute::Todo todo) noexcept {
@@ -171,7 +171,7 @@ void Session::reply(AttemptReply& answer) noexcept {
     }
   }
   if (phase_ == Phase::open) look(now);
-  check_invariants();
+  check_if_asked();
 }
 
 bool Session::take_standby(AttemptReply& answer) noexcept {
@@ -210,6 +210,7 @@ Session::Peer Session::free_slot() noexcept {
 
 void Session::attach() noexcept {
   const Tick now = shard_.loop().now();
+  answer_open_ping();
   take_over();
   shard_.surroundings().cells.reroute_duration.observe(Milliseconds(elapsed_ms(reroute_.began(), now)));
   note_reroute(RerouteResult::attached, "");

@@ -66,7 +66,7 @@ void Session::start(Handle self, Handover& handover) noexcept {
   pump(first);
   // Its backend's state may have changed while it was on its way here.
   if (const auto cause = wanted_elsewhere()) shard_.want_move(self_, upstream_, *cause);
-  check_invariants();
+  check_if_asked();
 }
 
 void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
@@ -91,7 +91,7 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
       pump(peer);
     }
   }
-  check_invariants();
+  check_if_asked();
 }
 
 // Whether the turn has no time left for the end of this leg; or, for the client's messages, of the leg that
@@ -227,6 +227,7 @@ void Session::flush(Peer to) noexcept {
     }
     if (destination.unsent->empty()) destination.unsent.reset();
   }
+  if (to == client && current_ == nobody && !has_unsent(client)) answer_open_ping();
   if (destination.leg == nullptr || has_unsent(to)) return;
   if (destination.finishing && !destination.finished) {
     finish(to);
@@ -269,9 +270,8 @@ unsigned Session::which(const net::Leg& leg) const noexcept {
 }
 
 void Session::check_invariants() const noexcept {
-#ifndef NDEBUG
   if (phase_ == Phase::settled) return;
-  replay_.check_invariants(replay_rules());
+  replay_.check_invariants();
   reroute_.check_invariants();
   assert(current_ == nobody || side(current_).role == Role::current);
   assert(former_ == nobody || side(former_).role == Role::former);
@@ -280,7 +280,6 @@ void Session::check_invariants() const noexcept {
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
     assert(side(feeding()).paused == (side(client).unsent != nullptr));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
-#endif
 }
 
 }  // namespace holdfast::session

@@ -88,6 +88,9 @@ class Session final : public net::Handler, private Timer {
   void check_invariants() const noexcept;
 
  private:
+  void check_if_asked() const noexcept {
+    if (shard_.surroundings().checking) check_invariants();
+  }
   enum Peer : unsigned { client = 0, first = 1, second = 2, nobody = 3 };
   static constexpr std::uint16_t going_away = 1001;   ///< what a backend leg is told that is left
   static constexpr std::uint32_t turn_again_ms = 20;  ///< where a move has to wait for its turn
@@ -178,7 +181,8 @@ class Session final : public net::Handler, private Timer {
   void capture_preamble(std::span<const std::byte> bytes) noexcept;
   [[nodiscard]] bool accumulates() const noexcept;
   [[nodiscard]] std::span<const std::byte> preamble_for_next_leg() const noexcept;
-  [[nodiscard]] Replay::Rules replay_rules() const noexcept;
+  [[nodiscard]] Replay::Rules replay_rules() noexcept;
+  [[nodiscard]] bool may_keep(std::uint64_t bytes) noexcept;
 
   // to_client.cpp: the backends' messages
   void consume_backend(Peer from, std::span<const std::byte> data) noexcept;
@@ -211,7 +215,6 @@ class Session final : public net::Handler, private Timer {
   void look(Tick now) noexcept;
   void look_at_leg(Peer peer, Tick now, std::uint32_t& wait_ms) noexcept;
   void send_ping(Peer to, Tick now) noexcept;
-  [[nodiscard]] bool answers_pings(Peer peer) const noexcept;
   [[nodiscard]] bool pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcept;
   [[nodiscard]] bool unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) noexcept;
   void lost(Peer peer) noexcept;

@@ -76,11 +76,10 @@ bool Session::forwards_control(std::span<const std::byte> frame, const ws::Frame
   }
   const ws::ControlPayload payload = ws::control_payload(frame, header);
   if (accumulates()) {
-    if (at_boundary(client)) {
-      write(client, ws::encode_pong(payload.view(), std::nullopt).view());
-    } else {
-      remember_ping(payload);  // break_first: the old leg is in the middle of a long frame
-    }
+    // Only the latest Ping needs an answer (RFC 6455 section 5.5.3): Pongs don't pile up for a client that
+    // takes none, nor where the old leg (break_first) is in the middle of a long frame.
+    remember_ping(payload);
+    if (!has_unsent(client)) answer_open_ping();
     return false;
   }
   remember_ping(payload);
@@ -120,7 +119,9 @@ bool Session::accumulates() const noexcept {
   return phase_ == Phase::open && (current_ == nobody || breaking_);
 }
 
-Replay::Rules Session::replay_rules() const noexcept {
+// With the memory for copies spent, messages under way are not kept, and those kept already are let go.
+Replay::Rules Session::replay_rules() noexcept {
+  if (!may_keep(1)) return {0, 0};
   return {route_.hold_bytes.load(std::memory_order_relaxed),
           route_.resend_unanswered.load(std::memory_order_relaxed)};
 }
@@ -184,7 +185,7 @@ void Session::judge_client_pause() noexcept {
 // Whole messages only; one that does not fit into hold_bytes ends the collecting.
 void Session::capture_preamble(std::span<const std::byte> bytes) noexcept {
   const std::size_t kept = preamble_ == nullptr ? 0 : preamble_->size();
-  if (kept + bytes.size() > route_.hold_bytes.load(std::memory_order_relaxed)) {
+  if (kept + bytes.size() > route_.hold_bytes.load(std::memory_order_relaxed) || !may_keep(bytes.size())) {
     preamble_wanted_ = preamble_messages_;
     return;
   }

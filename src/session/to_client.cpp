@@ -184,7 +184,10 @@ void Session::write_held(Side& source) noexcept {
 }
 
 bool Session::may_hold(std::uint64_t bytes) noexcept {
-  if (bytes > route_.hold_bytes.load(std::memory_order_relaxed)) return false;
+  return bytes <= route_.hold_bytes.load(std::memory_order_relaxed) && may_keep(bytes);
+}
+
+bool Session::may_keep(std::uint64_t bytes) noexcept {
   if (bytes <= shard_.hold_memory_left()) return true;
   shard_.surroundings().cells.hold_memory_spent.add();
   return false;

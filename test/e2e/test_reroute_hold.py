@@ -218,3 +218,25 @@ def test_limits_hold_for_held_clients_too(start, puppet):
     assert client.close_code() == 1001
     client.send(wire.close_frame(1001))
     assert "reason=max_age" in proxy.access_lines(1)[0]
+
+
+@pytest.mark.parametrize("reroute", [{}, {"resend": {"unanswered": "1MiB"}}, {"preamble": 100}], ids=str)
+def test_what_all_sessions_keep_is_bounded(start, backend, reroute):
+    """60 times 900 KB of one message, of whole messages, or of first messages: 54 MB would be worth keeping."""
+    def swallow(stream, head):
+        fake.switch(stream, head)
+        while stream.sock.recv(1 << 20):
+            pass
+
+    config = reroutes.config(backend(swallow).address, reroute={"hold_bytes": "1MiB"} | reroute)
+    proxy = start(config | {"workers": 1, "limits": {"hold_memory": "2MiB"}})
+    message = wire.frame(wire.BINARY, b"x" * 9_000)
+    data = message * 100 if reroute else wire.frame(wire.BINARY, b"x" * 1_000_000)[:900_000]
+    clients = [wire.open_session(proxy.public) for _ in range(60)]
+    for client in clients:
+        client.send(data)
+    to_backend = {"direction": "to_backend"}
+    harness.eventually(lambda: proxy.metric("holdfast_bytes_total", **to_backend) >= 60 * 880_000, what="all bytes")
+    # The last one that still found some memory left may have taken a megabyte more.
+    assert proxy.metric("holdfast_held_bytes") <= (2 + 1) << 20
+    assert proxy.metric("holdfast_hold_memory_spent_total") > 0

@@ -48,6 +48,7 @@ class Shard final : private net::Host {
     std::uint64_t hold_memory;            ///< bytes, this shard's share of limits.hold_memory
     std::uint32_t shards;                 ///< how many there are: rates of an upstream are shared evenly
     const net::DescriptorBudget* budget;  ///< for how many moves may be under way; null = no limit
+    bool checking = false;                ///< tests: sessions check their invariants after each event
   };
 
   explicit Shard(Surroundings surroundings);

@@ -89,11 +89,6 @@ class Backend {
 
   // Counts it and keeps `what` as last_error. Upstream::failed does this and judges it, too.
   void count_failure(FailureKind kind, std::string what);
-  // Some leg to it has answered a WebSocket ping of ours; pump threads say so.
-  void note_pong() noexcept {
-    if (!answers_pings()) answers_pings_.store(true, std::memory_order_relaxed);
-  }
-  [[nodiscard]] bool answers_pings() const noexcept { return answers_pings_.load(std::memory_order_relaxed); }
   void count_reroute_from() noexcept { reroutes_from_.fetch_add(1, std::memory_order_relaxed); }
   void count_reroute_to() noexcept { reroutes_to_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -130,7 +125,6 @@ class Backend {
   // Written by setup threads (and by pump threads that drop seats).
   std::atomic<std::uint32_t> sessions_{0};
   std::atomic<std::uint64_t> picks_{0};
-  std::atomic<bool> answers_pings_{false};
   std::atomic<std::uint64_t> reroutes_from_{0};
   std::atomic<std::uint64_t> reroutes_to_{0};
   std::atomic<std::uint32_t> dialling_{0};

@@ -94,6 +94,50 @@ TEST_CASE("with resend unanswered they are given again, once") {
   CHECK(running.notes.next_reroute()->unconfirmed == 2);
 }
 
+// Story: 260 MB of Pings to a session that was held became 246 MB of Pongs that nobody read.
+TEST_CASE("Pings of a held client that reads nothing don't pile up; the latest is answered") {
+  Rerouting running;
+  Opening how;
+  how.proxy_buffers = how.peer_buffers = 4'096;
+  Ends ends = running.open_and_greet(how);
+  ends.backend.close();
+  const auto attempt = running.desk.next();
+  constexpr int pings = 20'000;
+  std::string all;
+  for (int n = 0; n < pings; ++n)
+    all += from_client(std::to_string(n) + std::string(100, '.'), ws::Opcode::ping);
+  ends.client.send(all);
+  Frame pong = ends.client.expect();
+  int pongs = 1;
+  while (std::stoi(pong.payload) != pings - 1) {
+    pong = ends.client.expect();
+    ++pongs;
+  }
+  CHECK(pongs < pings / 2);
+  End next = running.answer(*attempt);
+  ends.client.send(from_client("on"));
+  CHECK(next.expect().payload == "on");
+}
+
+// Story: a reload that switched resend from "unanswered" to "incomplete" ended the process.
+TEST_CASE("what was kept for a resend may stop being kept while it is there") {
+  Rerouting running;
+  running.route.resend_unanswered = 1'000;
+  Ends ends = running.open_and_greet();
+  ends.client.send(from_client("one"));
+  CHECK(ends.backend.expect().payload == "one");
+  running.route.resend_unanswered = 0;
+  ends.backend.send(from_backend("two"));
+  CHECK(ends.client.expect().payload == "two");
+  ends.client.send(from_client("three"));
+  CHECK(ends.backend.expect().payload == "three");
+  ends.backend.close();
+  End next = running.answer(*running.desk.next());
+  CHECK(running.notes.next_reroute()->unconfirmed == 1);
+  ends.client.send(from_client("four"));
+  CHECK(next.expect().payload == "four");
+}
+
 TEST_CASE("of a frame that is not whole the client sees nothing, and the next backend's comes in its place") {
   Rerouting running;
   Ends ends = running.open_and_greet();

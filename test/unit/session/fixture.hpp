@@ -314,7 +314,7 @@ class Running {
   metrics::PumpCells pump_cells;
   metrics::SessionCells sessions;
   RouteState route{"room", {&cells}};
-  Shard shard{{0, pump_cells, notes, notes, ping_marker, &desk, 256ULL << 20, 1, nullptr}};
+  Shard shard{{0, pump_cells, notes, notes, ping_marker, &desk, 256ULL << 20, 1, nullptr, true}};
 
  private:
   std::thread thread_;

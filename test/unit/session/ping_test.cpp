@@ -173,6 +173,21 @@ TEST_CASE("peers that never answer pings are kept, and the backend is warned of 
   CHECK_FALSE(running.notes.has_records());
 }
 
+// Story: a backend with one path that answers pings and one that doesn't had the second one's sessions
+// rerouted again and again, and then closed.
+TEST_CASE("a leg is not judged by the Pongs of another one to the same backend") {
+  Running running;
+  running.route.ping_interval_ms = soon_ms;
+  running.route.ping_timeout_ms = soon_ms;
+  Ends mute = running.open();
+  Ends other = running.open();
+  for (int n = 0; n < 3; ++n)
+    other.backend.send(from_backend(expect_ping(other.backend).payload, Opcode::pong));
+  for (int n = 0; n < 5; ++n) expect_ping(mute.backend);
+  mute.client.send(from_client("alive"));
+  CHECK(mute.backend.expect_past_pings().payload == "alive");
+}
+
 // A peer whose host is gone: what we sent stays unacknowledged. Loopback acknowledges everything, so what the
 // kernel would say is made up.
 class HostGone final : public net::Leg {
