@@ -183,6 +183,6 @@ class Dialling {
 
 // nullopt when UpstreamState::most_connecting are under way.
 [[nodiscard]] std::optional<Dialling> try_dialling(const std::shared_ptr<Backend>& backend,
-                                              TimePoint now) noexcept;
+                                                   TimePoint now) noexcept;
 
 }  // namespace holdfast::upstream
