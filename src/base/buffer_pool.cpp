@@ -1,6 +1,6 @@
 #include "holdfast/base/buffer_pool.hpp"
 
-#include <bit>
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -37,6 +37,11 @@ std::size_t size_class(std::size_t bytes) noexcept {
   while (index < capacities.size() && bytes > capacities[index]) ++index;
   return index;
 }
+
+// What is larger than all of them: whole pages.
+std::size_t round_up(std::size_t bytes) noexcept {
+  return (bytes + 4095) / 4096 * 4096;
+}
 }  // namespace
 
 BufferPool::~BufferPool() {
@@ -50,7 +55,7 @@ BufferPtr BufferPool::get(std::size_t bytes) {
   assert(bytes <= most_bytes);
   const std::size_t index = size_class(bytes);
   const auto capacity =
-      index < capacities.size() ? capacities[index] : static_cast<std::uint32_t>(std::bit_ceil(bytes));
+      index < capacities.size() ? capacities[index] : static_cast<std::uint32_t>(round_up(bytes));
   Buffer* buffer = nullptr;
   if (index == capacities.size() || free_[index].empty()) {
     if (index < capacities.size()) free_[index].reserve(kept);
@@ -68,7 +73,9 @@ BufferPtr BufferPool::get(std::size_t bytes) {
 void BufferPool::append(BufferPtr& buffer, std::span<const std::byte> more) {
   const std::size_t wanted = more.size() + (buffer == nullptr ? 0 : buffer->size());
   if (buffer == nullptr || buffer->room() < more.size()) {
-    BufferPtr larger = get(wanted);
+    // Half as large again, so that what grows bit by bit is not copied each time.
+    const std::size_t grown = buffer == nullptr ? 0 : buffer->capacity() + buffer->capacity() / 2;
+    BufferPtr larger = get(std::max(wanted, std::min<std::size_t>(grown, most_bytes)));
     if (buffer != nullptr) larger->append(buffer->bytes());
     buffer = std::move(larger);
   }

@@ -240,7 +240,7 @@ class Crowd:
                 await asyncio.sleep(self.period)
             # Sessions keep the order: once this comes back, all that is still missing is lost.
             while not talker.last_word:
-                await talker.connection.send(f"{talker.name} end {talker.padding}")
+                await talker.connection.send(f"{talker.name} end ")
                 await asyncio.sleep(0.5)
         except websockets.ConnectionClosed:
             pass

@@ -82,11 +82,11 @@ def test_killed_every_message_arrives_at_most_once_and_nobody_is_closed(start, f
     assert proxy.sessions() == SESSIONS
 
 
-@pytest.mark.parametrize("size", [2000, 1 << 20])
-def test_killed_with_fragmented_messages_nobody_is_closed(start, fleet, crowd, size):
+@pytest.mark.parametrize("size, count, period", [(2_000, SESSIONS, 2 * PERIOD), (1 << 20, SESSIONS // 10, 4 * PERIOD)])
+def test_killed_with_fragmented_messages_nobody_is_closed(start, fleet, crowd, size, count, period):
     ships = fleet(pieces=4)
     proxy = start(reroutes.config(*ships.addresses, reroute={"hold_unit": "message", "hold_bytes": "2MiB"}))
-    people = crowd(proxy, 6, period=0.2, padding="f" * size, pieces=4)
+    people = crowd(proxy, count, period=period, padding="f" * size, pieces=4)
     people.all_go_on(60)
     kill_each(ships, people)
     report = people.settle(60)
