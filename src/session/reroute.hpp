@@ -65,10 +65,10 @@ class Reroute {
   explicit Reroute(Tick now) noexcept : attached_at_(now) {}
 
   // --- events ---
-  /// The leg to `backend` is dead. Not in held, attempting, over. Others are asked first.
-  [[nodiscard]] Todo lost(Tick now, Cause cause, const upstream::Backend* backend, Rules rules) noexcept;
-  /// The leg has told that it is going and is closed on our side: as `lost`, but nobody's fault.
-  [[nodiscard]] Todo going(Tick now, const upstream::Backend* backend, Rules rules) noexcept;
+  /// The leg to `backend` is dead, or (`closing`) has told that it is going. Not in held, attempting, over.
+  /// Others are asked first: at once, or after a backoff when the leg before did not last either.
+  [[nodiscard]] Todo lost(Tick now, Cause cause, const upstream::Backend* backend, std::uint32_t random,
+                          Rules rules) noexcept;
   /// A move is wanted; nothing if one is under way or there is no leg. A more urgent cause replaces a waiting
   /// one.
   [[nodiscard]] Todo move_due(Tick now, Cause cause) noexcept;
@@ -115,8 +115,9 @@ class Reroute {
   void check_invariants() const noexcept;
 
  private:
-  [[nodiscard]] Todo begin_hold(Tick now, Cause cause, const upstream::Backend* backend,
+  [[nodiscard]] Todo begin_hold(Tick now, Cause cause, const upstream::Backend* backend, std::uint32_t random,
                                 Rules rules) noexcept;
+  void count_leg(Tick now, bool planned, bool said_goodbye) noexcept;
   [[nodiscard]] Todo ask(Tick now) noexcept;
   [[nodiscard]] Todo give_up(Reason reason) noexcept;
   void attach(Tick now) noexcept;
@@ -137,7 +138,7 @@ class Reroute {
   std::array<Tick, early_deaths> early_{};
   std::uint32_t number_ = 0;
   std::uint32_t retry_ = 0;
-  std::uint32_t spent_ = 0;  ///< attempts that were answered and led to no lasting leg
+  std::uint32_t spent_ = 0;  ///< answers in a row that did not fit, and legs that did not last
   std::uint32_t reroutes_ = 0;
   std::array<const upstream::Backend*, Attempt::most_excluded> excluded_{};
 };

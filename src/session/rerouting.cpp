@@ -43,8 +43,8 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   old.seat->backend().count_reroute_from();
   tally_ = {};
   const upstream::Backend* here = &old.seat->backend();
-  const Reroute::Todo todo = answer_code != 0 && !planned ? reroute_.going(now, here, reroute_rules())
-                                                          : reroute_.lost(now, cause, here, reroute_rules());
+  const Reroute::Todo todo = reroute_.lost(now, cause, here, shard_.random(), reroute_rules());
+  why_not_ = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";
   const Replay::Rewound rewound = replay_.rewind(stream_point());
   if (rewound.swallow) {
     swallowing_ = true;

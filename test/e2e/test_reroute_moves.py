@@ -91,6 +91,17 @@ def test_break_first_never_has_two_legs(start, puppet):
     reroutes.talks(client, there.next()[0])
 
 
+def test_break_first_moves_one_after_another_use_up_no_attempts(start, puppet):
+    proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet, {"move": "break_first", "attempts": 1})
+    for number in range(4):
+        reroutes.talks(client, leg, f"hello {number}")
+        assert proxy.get(f"/sessions/{reroutes.only_session(proxy)['id']}/move", method="POST")[0] == 200
+        assert leg.close_code() == 1001
+        leg.send(wire.close_frame(1001, masked=False))
+        leg, _ = reroutes.next_leg(here, there)
+    reroutes.talks(client, leg)
+
+
 def test_nowhere_to_go_means_staying(start, puppet):
     proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet)
     for server in (there, here):
