@@ -40,10 +40,7 @@ bool Session::move(Cause cause) noexcept {
     move_again_at_ = now + move_again_ms + shard_.random() % move_again_ms;
   }
   const Reroute::Todo todo = reroute_.move_due(now, cause);
-  if (todo == Reroute::Todo::ask && !move_counted_) {
-    move_counted_ = true;
-    shard_.move_began();
-  }
+  if (todo == Reroute::Todo::ask) begin_move();
   perform(todo);
   look(now);
   return reroute_.state() != before;
@@ -137,13 +134,18 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
     wait = std::min(wait, std::max(remaining_ms(last_data_, quiet, now), turn_again_ms));
     return;
   }
-  move_counted_ = true;
-  shard_.move_began();
+  begin_move();
   if (route_.move.load(std::memory_order_relaxed) == config::MoveOrder::break_first) {
     break_off();
   } else {
     perform(reroute_.quiet(now));
   }
+}
+
+void Session::begin_move() noexcept {
+  assert(!move_counted_);
+  move_counted_ = true;
+  shard_.move_began();
 }
 
 void Session::end_move() noexcept {

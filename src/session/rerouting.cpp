@@ -40,6 +40,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
+  if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
   old.seat->backend().count_reroute_from();
   tally_ = {};
   const upstream::Backend* here = &old.seat->backend();
@@ -210,6 +211,7 @@ Session::Peer Session::free_slot() noexcept {
 
 void Session::attach() noexcept {
   const Tick now = shard_.loop().now();
+  end_move();
   take_over();
   shard_.surroundings().cells.reroute_duration.observe(Milliseconds(elapsed_ms(reroute_.began(), now)));
   note_reroute(RerouteResult::attached, "");

@@ -280,6 +280,8 @@ void Session::check_invariants() const noexcept {
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
     assert(side(feeding()).paused == (side(client).unsent != nullptr));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
+  if (phase_ == Phase::open && current_ != nobody)
+    assert(move_counted_ == (breaking_ || reroute_.state() >= Reroute::State::moving));
 #endif
 }
 

@@ -85,6 +85,7 @@ class Session final : public net::Handler, private Timer {
   // For simulations.
   /// The `which` of one of its legs; 3 when it is none of them.
   [[nodiscard]] unsigned which(const net::Leg& leg) const noexcept;
+  [[nodiscard]] bool has_moving_place() const noexcept { return move_counted_; }
   void check_invariants() const noexcept;
 
  private:
@@ -240,6 +241,7 @@ class Session final : public net::Handler, private Timer {
   void write_close_of_ours(Peer to) noexcept;
   void hand_over() noexcept;
   void former_done(Peer peer) noexcept;
+  void begin_move() noexcept;
   void end_move() noexcept;
   void look_for_quiet(Tick now, std::uint32_t& wait_ms) noexcept;
   void feed_from(Peer peer) noexcept;
