@@ -12,7 +12,7 @@ constexpr int most_at_once = 64;  ///< the messages of others don't wait behind 
 
 // The old leg is suspect or about to go: these wait neither for the pace of planned moves nor for a place.
 bool is_urgent(Cause cause) noexcept {
-  return cause == Cause::unhealthy || cause == Cause::disabled;
+  return urgency(cause) >= 2;
 }
 }  // namespace
 
@@ -76,7 +76,8 @@ bool Moves::run(Queue& queue, Tick now) {
     if ((paced && queue.tokens < 1) || (!urgent && !has_room())) return true;
     queue.waiting.pop_front();
     Session* session = shard_.find(order.session);
-    if (session != nullptr && session->move(order.cause) && paced) queue.tokens -= 1;
+    if (session == nullptr || !session->has_order(order.cause)) continue;  // it has a more urgent one
+    if (session->move(order.cause) && paced) queue.tokens -= 1;
   }
   return !queue.waiting.empty();
 }

@@ -17,18 +17,27 @@ constexpr std::uint32_t move_again_ms = 2'000;
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {
   const upstream::Backend* here = backend();
   if (here == nullptr || former_ != nobody) return std::nullopt;
-  std::optional<Cause> cause;
-  if (here->health() == upstream::Health::unhealthy) cause = Cause::unhealthy;
-  if (removed_) cause = Cause::removed;
-  if (here->admin_state() == upstream::AdminState::draining) cause = Cause::draining;
-  if (here->admin_state() == upstream::AdminState::disabled) cause = Cause::disabled;
-  if (!cause || !can_reroute(*cause)) return std::nullopt;
-  return cause;
+  std::optional<Cause> most_urgent;
+  const auto consider = [&](bool holds, Cause cause) {
+    if (holds && can_reroute(cause)) most_urgent = cause;
+  };
+  consider(here->admin_state() == upstream::AdminState::draining, Cause::draining);
+  consider(removed_, Cause::removed);
+  consider(here->health() == upstream::Health::unhealthy, Cause::unhealthy);
+  consider(here->admin_state() == upstream::AdminState::disabled, Cause::disabled);
+  return most_urgent;
+}
+
+void Session::order_move(Cause cause) noexcept {
+  if (cause == Cause::removed) removed_ = true;
+  if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;
+  if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return;
+  ordered_ = cause;
+  shard_.want_move(self_, upstream_, cause);
 }
 
 bool Session::move(Cause cause) noexcept {
-  move_waiting_ = false;
-  if (cause == Cause::removed) removed_ = true;
+  ordered_.reset();
   if (!can_reroute(cause) || current_ == nobody || breaking_) return false;
   // The backend may have come back while this waited for its turn.
   const bool by_state = cause == Cause::unhealthy || cause == Cause::draining || cause == Cause::disabled;

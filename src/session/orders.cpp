@@ -22,12 +22,10 @@ void SessionOrder::deliver_to(Shard& shard) noexcept {
 
 void Shard::move_sessions(const MoveSessions& order) noexcept {
   std::uint64_t left = order.most;
-  for_each([&](Session& session, Handle handle) {
+  for_each([&](Session& session, Handle) {
     if (left == 0 || session.backend() != order.backend.get() || !session.is_running()) return;
     --left;
-    if (session.is_leaving()) return;
-    session.note_order(order.cause);
-    want_move(handle, order.backend->upstream_state(), order.cause);
+    session.order_move(order.cause);
   });
 }
 
@@ -43,13 +41,13 @@ void Shard::list(ListSessions& order) noexcept {
 
 void Shard::obey(SessionOrder& order) noexcept {
   bool found = false;
-  for_each([&](Session& session, Handle handle) {
+  for_each([&](Session& session, Handle) {
     if (found || !(session.id() == order.id) || !session.is_running()) return;
     found = true;
     if (order.what == SessionOrder::What::close) {
       session.end(Reason::closed_by_operator);
     } else {
-      want_move(handle, session.upstream_state(), Cause::requested);
+      session.order_move(Cause::requested);
     }
   });
   order.answer.set_value(found);

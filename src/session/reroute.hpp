@@ -92,8 +92,10 @@ class Reroute {
     return state_ == State::moving || state_ == State::attempting;
   }
   /// A move without waiting for a quiet point: the old leg is suspect or must go.
-  [[nodiscard]] bool urgent() const noexcept {
-    return cause_ == Cause::unhealthy || cause_ == Cause::removed || cause_ == Cause::disabled;
+  [[nodiscard]] bool urgent() const noexcept { return urgency(cause_) > 0; }
+  /// From the move's beginning until its new leg is written to.
+  [[nodiscard]] bool is_leaving() const noexcept {
+    return state_ >= State::settling && state_ <= State::switching;
   }
   [[nodiscard]] bool settled_long_enough(Tick now) const noexcept {
     return elapsed_ms(since_, now) >= longest_settling_ms;

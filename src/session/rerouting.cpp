@@ -115,6 +115,7 @@ void Session::perform(Reroute::Todo todo) noexcept {
     case Reroute::Todo::hand_over:
       return hand_over();
     case Reroute::Todo::lose:
+      if (backend()->admin_state() != upstream::AdminState::disabled) return;  // it has come back
       if (side(current_).given == Given::whole_ones) return detach(Cause::disabled);
       return end(reason_of_cut(side(current_).given));
     case Reroute::Todo::give_up:
@@ -234,6 +235,7 @@ void Session::take_over() noexcept {
   leg.seat->backend().count_reroute_to();
   upstream_ = to.upstream_state();
   removed_ = false;
+  ordered_.reset();  // what is still in the queue was about the leg before
   set_stranded(false);
   side(client).relayed_ping_open = false;
 }
@@ -335,12 +337,11 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   perform(reroute_.tick(now, reroute_rules()));
   if (phase_ != Phase::open) return;
   if (reroute_.state() == Reroute::State::settling && !breaking_) look_for_quiet(now, wait);
-  if (reroute_.state() == Reroute::State::attached && !move_waiting_) {
+  if (reroute_.state() == Reroute::State::attached && !ordered_) {
     if (const auto cause = wanted_elsewhere()) {
       const bool due = static_cast<std::int32_t>(move_again_at_ - now) <= 0;
       if (due) {
-        move_waiting_ = true;
-        shard_.want_move(self_, upstream_, *cause);
+        order_move(*cause);
       } else {
         wait = std::min(wait, move_again_at_ - now);
       }

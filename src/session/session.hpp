@@ -56,14 +56,12 @@ class Session final : public net::Handler, private Timer {
 
   /// The answer to its latest attempt, or to an older one.
   void reply(AttemptReply& answer) noexcept;
-  /// It should leave its backend (make before break); false if it can't: it is closing, rerouting or not to
-  /// be moved for such a cause.
+  /// It should leave its backend; its turn comes later. Nothing if it is leaving for a cause as urgent.
+  void order_move(Cause cause) noexcept;
+  [[nodiscard]] bool has_order(Cause cause) const noexcept { return ordered_ == cause; }
+  /// The turn of that order (make before break); false if it can't: it is closing, rerouting or not to be
+  /// moved for such a cause.
   bool move(Cause cause) noexcept;
-  /// The control thread wants it away from its backend; the turn for its move comes later.
-  void note_order(Cause cause) noexcept {
-    move_waiting_ = true;
-    if (cause == Cause::removed) removed_ = true;
-  }
 
   /// Open, or half-closed by the client and still receiving.
   [[nodiscard]] bool is_running() const noexcept {
@@ -76,10 +74,6 @@ class Session final : public net::Handler, private Timer {
   /// The backend that gets the client's messages; null while there is none.
   [[nodiscard]] const upstream::Backend* backend() const noexcept;
   [[nodiscard]] const SessionId& id() const noexcept { return id_; }
-  /// It has an order to leave its backend, or is on its way.
-  [[nodiscard]] bool is_leaving() const noexcept {
-    return move_waiting_ || (reroute_.state() != Reroute::State::attached && reroute_.has_leg());
-  }
   [[nodiscard]] SessionView view(Tick now) const;
 
   // For simulations.
@@ -332,10 +326,10 @@ class Session final : public net::Handler, private Timer {
   std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
-  bool breaking_ = false;      ///< break_first: the old leg has our Close, the next one waits for its end
-  bool swallowing_ = false;    ///< the rest of the client's message under way is thrown away
-  bool compressed_ = false;    ///< the client has sent a compressed message
-  bool move_waiting_ = false;  ///< in the shard's queue of moves
+  bool breaking_ = false;         ///< break_first: the old leg has our Close, the next one waits for its end
+  bool swallowing_ = false;       ///< the rest of the client's message under way is thrown away
+  bool compressed_ = false;       ///< the client has sent a compressed message
+  std::optional<Cause> ordered_;  ///< what it waits for in the shard's queue of moves
   bool stranded_ = false;
   bool removed_ = false;       ///< its backend is no longer in the configuration
   bool move_counted_ = false;  ///< holds one of the shard's places for moves under way

@@ -166,6 +166,26 @@ def test_an_unhealthy_backend_loses_all_its_sessions_at_once(start, puppet):
         client.close()
 
 
+@pytest.mark.parametrize("order", ["disabled", "unhealthy"])
+def test_an_urgent_order_does_not_wait_behind_a_slow_drain(start, puppet, order):
+    one, two = Probed(puppet), Probed(puppet)
+    proxy = start(reroutes.config(one.address, two.address, route={"close_timeout": "300ms"},
+                                  upstream={"move_rate": 1, "probe": QUICK_PROBE}))
+    harness.eventually(lambda: all(b["health"] == "healthy" for b in proxy.backends().values()), what="healthy")
+    reroutes.set_state(proxy, two.address, "draining")
+    clients = [wire.open_session(proxy.public, timeout=20 * harness.SLOWNESS) for _ in range(40)]
+    reroutes.set_state(proxy, two.address, "active")
+    reroutes.set_state(proxy, one.address, "draining")
+    if order == "disabled":
+        reroutes.set_state(proxy, one.address, "disabled")
+    else:
+        one.well = False
+    reroutes.wait_sessions(proxy, one.address, 0, 10)
+    assert reroutes.reroutes(proxy, cause=order, result="attached") > 30
+    for client in clients:
+        client.close()
+
+
 def test_a_removed_backend_loses_its_sessions_and_no_message(start, node_echo, crowd):
     one, two = node_echo(), node_echo()
     proxy = start(reroutes.config(one.address, two.address))
