@@ -70,6 +70,15 @@ void Session::try_switch() noexcept {
   if (standby_ != nobody && at_switching_point()) switch_over();
 }
 
+// The new leg is dead before it was used: as if it had not come.
+void Session::standby_ended() noexcept {
+  const upstream::Backend* there = &side(standby_).seat->backend();
+  (void)reroute_.failed(shard_.loop().now(), AttemptResult::no_way, there, shard_.random(), reroute_rules());
+  note_reroute(RerouteResult::stayed, "the new leg ended before it was used");
+  stay();
+  look_soon();
+}
+
 void Session::switch_over() noexcept {
   const Tick now = shard_.loop().now();
   answer_open_ping();

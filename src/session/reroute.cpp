@@ -148,7 +148,7 @@ void Reroute::exclude(const upstream::Backend* backend) noexcept {
 
 Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                               std::uint32_t random, Rules rules) noexcept {
-  if (state_ == State::moving) {
+  if (state_ == State::moving || state_ == State::switching) {
     state_ = State::attached;
     since_ = now;
     return Todo::stay;

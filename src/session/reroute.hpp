@@ -75,7 +75,7 @@ class Reroute {
   /// settling only: a quiet point, or a message boundary after `settled_long_enough`.
   [[nodiscard]] Todo quiet(Tick now) noexcept;
   [[nodiscard]] Todo ready(Tick now) noexcept;
-  /// `random` spreads the backoff.
+  /// The attempt, or (switching) the leg it brought, before it was used. `random` spreads the backoff.
   [[nodiscard]] Todo failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                             std::uint32_t random, Rules rules) noexcept;
   void switched(Tick now) noexcept;

@@ -77,6 +77,11 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
     ready_side.ending = true;
     if (ready_side.paused) look_soon();
   }
+  if (peer == standby_ && reroute_.state() == Reroute::State::switching && (ready.ending || ready.dead)) {
+    standby_ended();
+    check_invariants();
+    return;
+  }
   // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
   // be read before this. What a dead backend has sent still goes to the client, as fast as that one reads.
   if (ready.dead && (ready_side.reading == Reading::ended || (ready_side.paused && peer == client))) {

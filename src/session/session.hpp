@@ -230,6 +230,7 @@ class Session final : public net::Handler, private Timer {
   void take_over() noexcept;
   void begin_leg(std::span<const std::byte> preamble) noexcept;
   void try_switch() noexcept;
+  void standby_ended() noexcept;
   void switch_over() noexcept;
   void break_off() noexcept;
   void write_close_of_ours(Peer to) noexcept;
