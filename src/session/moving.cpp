@@ -28,6 +28,14 @@ std::optional<Cause> Session::wanted_elsewhere() const noexcept {
   return most_urgent;
 }
 
+const char* Session::why_no_requested_move() const noexcept {
+  if (phase_ != Phase::open) return "it is closing";
+  if (!route_.reroutes_on(Cause::requested)) return "reroute.on of its route lacks \"rebalance\"";
+  if (current_ == nobody) return "it is without a backend and being rerouted";
+  if (!can_reroute(Cause::requested)) return "no other backend could go on with what its handshake agreed on";
+  return nullptr;
+}
+
 void Session::order_move(Cause cause) noexcept {
   if (cause == Cause::removed) removed_ = true;
   if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;

@@ -40,17 +40,17 @@ void Shard::list(ListSessions& order) noexcept {
 }
 
 void Shard::obey(SessionOrder& order) noexcept {
-  bool found = false;
+  SessionOrder::Answer answer;
   for_each([&](Session& session, Handle) {
-    if (found || !(session.id() == order.id) || !session.is_running()) return;
-    found = true;
+    if (answer.found || !(session.id() == order.id) || !session.is_running()) return;
+    answer.found = true;
     if (order.what == SessionOrder::What::close) {
       session.end(Reason::closed_by_operator);
-    } else {
+    } else if (answer.why_not = session.why_no_requested_move(); answer.why_not == nullptr) {
       session.order_move(Cause::requested);
     }
   });
-  order.answer.set_value(found);
+  order.answer.set_value(answer);
 }
 
 }  // namespace holdfast::session

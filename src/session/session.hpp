@@ -58,6 +58,8 @@ class Session final : public net::Handler, private Timer {
   void reply(AttemptReply& answer) noexcept;
   /// It should leave its backend; its turn comes later. Nothing if it is leaving for a cause as urgent.
   void order_move(Cause cause) noexcept;
+  /// For people: why it can't be moved by POST /sessions/ID/move; null if it can.
+  [[nodiscard]] const char* why_no_requested_move() const noexcept;
   [[nodiscard]] bool has_order(Cause cause) const noexcept { return ordered_ == cause; }
   /// The turn of that order (make before break); false if it can't: it is closing, rerouting or not to be
   /// moved for such a cause.

@@ -186,6 +186,14 @@ def test_an_urgent_order_does_not_wait_behind_a_slow_drain(start, puppet, order)
         client.close()
 
 
+def test_a_session_that_may_not_move_on_request_is_refused_with_the_reason(start, puppet):
+    proxy, client, leg, _, _, _ = reroutes.two_puppets(start, puppet, {"on": ["lost"]})
+    status, told = proxy.get(f"/sessions/{reroutes.only_session(proxy)['id']}/move", method="POST")
+    assert status == 409
+    assert "can't move: reroute.on of its route lacks \"rebalance\"" in json.loads(told)["error"]
+    reroutes.talks(client, leg)
+
+
 def test_a_removed_backend_loses_its_sessions_and_no_message(start, node_echo, crowd):
     one, two = node_echo(), node_echo()
     proxy = start(reroutes.config(one.address, two.address))
