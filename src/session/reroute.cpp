@@ -55,7 +55,7 @@ Reroute::Todo Reroute::begin_hold(Tick now, Cause cause, const upstream::Backend
   excluded_ = {backend};
   disabled_ = false;
   if (spent_ >= rules.attempts) return give_up(Reason::no_backend);
-  if (spent_ == 0) {
+  if (spent_ == 0 || rules.hold_ms == 0) {
     state_ = State::attempting;
     return ask(now);
   }
@@ -204,7 +204,7 @@ Reroute::Todo Reroute::tick(Tick now, Rules rules) noexcept {
       state_ = State::attempting;
       return ask(now);
     case State::attempting:
-      return elapsed_ms(began_, now) >= rules.hold_ms ? give_up(Reason::no_backend) : Todo::nothing;
+      return elapsed_ms(began_, now) >= rules.attempt_ms() ? give_up(Reason::no_backend) : Todo::nothing;
     case State::switching:
       if (elapsed_ms(since_, now) < longest_switching_ms) return Todo::nothing;
       state_ = State::attached;
@@ -228,8 +228,8 @@ bool Reroute::close() noexcept {
 }
 
 std::uint32_t Reroute::patience_ms(Tick now, Rules rules) const noexcept {
-  return state_ == State::attempting ? remaining_ms(began_, rules.hold_ms, now)
-                                     : std::max(rules.hold_ms, 1'000U);
+  return state_ == State::attempting ? remaining_ms(began_, rules.attempt_ms(), now)
+                                     : std::max(rules.hold_ms, least_attempt_ms);
 }
 
 std::uint32_t Reroute::next_ms(Tick now, std::uint32_t limit_ms, Rules rules) const noexcept {
@@ -241,7 +241,7 @@ std::uint32_t Reroute::next_ms(Tick now, std::uint32_t limit_ms, Rules rules) co
       wait = std::min(wait, static_cast<std::int32_t>(next_at_ - now) > 0 ? next_at_ - now : 0);
       return std::min(wait, remaining_ms(began_, rules.hold_ms, now));
     case State::attempting:
-      return std::min(wait, remaining_ms(began_, rules.hold_ms, now));
+      return std::min(wait, remaining_ms(began_, rules.attempt_ms(), now));
     case State::switching:
       return std::min(wait, remaining_ms(since_, longest_switching_ms, now));
     case State::handing_over:

@@ -51,8 +51,13 @@ class Reroute {
     std::uint32_t hold_ms = 10'000;
     std::uint32_t attempts = 5;
     std::uint32_t close_timeout_ms = 5'000;
+    /// With `hold` 0 nobody is waited for, but who is there is tried once.
+    [[nodiscard]] std::uint32_t attempt_ms() const noexcept {
+      return hold_ms == 0 ? least_attempt_ms : hold_ms;
+    }
   };
 
+  static constexpr std::uint32_t least_attempt_ms = 1'000;
   static constexpr std::uint32_t lasting_ms = 10'000;  ///< a leg that lived so long has proved itself
   static constexpr std::uint32_t early_ms = 2'000;     ///< one that died sooner may have been killed by us
   static constexpr std::uint32_t early_window_ms = 60'000;

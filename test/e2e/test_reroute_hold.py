@@ -97,6 +97,16 @@ def held(proxy):
     harness.eventually(lambda: reroutes.only_session(proxy)["state"] == "held", what="a held session")
 
 
+def test_without_hold_a_backend_that_is_there_is_tried_all_the_same(start, puppet):
+    proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet, {"hold": 0})
+    leg.reset()
+    leg, _ = there.next()
+    reroutes.talks(client, leg)
+    reroutes.set_state(proxy, here.address, "disabled")
+    leg.reset()
+    assert client.close_code() == 1013
+
+
 def test_nobody_eligible_holds_the_client_then_1013(start, puppet):
     proxy, client, leg, server = alone(start, puppet, hold="1s", attempts=100)
     refuse(server)

@@ -69,6 +69,23 @@ TEST_CASE("hold is the longest that a client waits, whatever is under way") {
   CHECK(held.reroute.tick(held.now + 10'000, rules) == Todo::give_up);
 }
 
+TEST_CASE("hold 0: who is there is tried once, and nobody is waited for") {
+  const Reroute::Rules none{0, 5, 5'000};
+  Old old;
+  CHECK(old.reroute.lost(old.now, Cause::lost, backend_b, 0, none) == Todo::ask);
+  CHECK(old.reroute.patience_ms(old.now, none) == Reroute::least_attempt_ms);
+  CHECK(old.reroute.tick(old.now + 900, none) == Todo::nothing);
+  SUBCASE("it is there") {
+    CHECK(old.reroute.ready(old.now + 900) == Todo::attach);
+  }
+  SUBCASE("it is not") {
+    CHECK(old.reroute.failed(old.now, AttemptResult::no_way, backend_a, 0, none) == Todo::give_up);
+  }
+  SUBCASE("it is mute") {
+    CHECK(old.reroute.tick(old.now + 1'000, none) == Todo::give_up);
+  }
+}
+
 TEST_CASE("nobody eligible and backends that can't be reached use up no attempts") {
   Old old;
   const Reroute::Rules patient{600'000, 2, 5'000};
