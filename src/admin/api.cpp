@@ -157,11 +157,15 @@ std::optional<SessionKey> parse_session(std::string_view digits) {
 Reply order(const std::string& session, SessionAction action, Control& control) {
   const auto key = parse_session(session);
   if (!key) return error_reply(400, "a session's id has 32 hexadecimal digits");
-  switch (control.order(*key, action)) {
+  const SessionAnswer answer = control.order(*key, action);
+  switch (answer.outcome) {
     case SessionOutcome::done:
       return json_reply(200, {{"session", session}, {"action", text(action)}});
     case SessionOutcome::no_such_session:
       return error_reply(404, "no such session: " + session);
+    case SessionOutcome::refused:
+      return error_reply(
+          409, "session " + session + " can't " + std::string(text(action)) + ": " + answer.why_refused);
     case SessionOutcome::busy:
       return error_reply(503, busy);
   }

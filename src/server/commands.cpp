@@ -42,6 +42,17 @@ std::optional<nlohmann::json> ask(const AdminAccess& admin, const std::string& t
   return std::nullopt;
 }
 
+// The other side may be anything: where its JSON has another shape than a holdfast's, reading it throws.
+template <class Deed>
+int talk_to(const AdminAccess& admin, Deed deed) {
+  try {
+    return deed();
+  } catch (const nlohmann::json::exception&) {
+    std::fprintf(stderr, "holdfast: what %s answers is not what a holdfast would\n", admin.url.c_str());
+    return exit_failure;
+  }
+}
+
 void print_table(const nlohmann::json& status) {
   std::printf("holdfast %s, generation %llu, up %llu s\n", status.value("version", "?").c_str(),
               static_cast<unsigned long long>(status.value("generation", 0ULL)),
@@ -80,21 +91,25 @@ int check_command(const std::string& config_file, const AdminAccess& against) {
   std::fputs(report.c_str(), loaded.problems.empty() ? stdout : stderr);
   if (!loaded.problems.empty()) return exit_usage;
   if (against.url.empty()) return exit_ok;
-  const auto status = ask(against, "/status", Call::look);
-  if (!status) return exit_failure;
-  std::fputs(preview_reload(*loaded.config, *status).c_str(), stdout);
-  return exit_ok;
+  return talk_to(against, [&] {
+    const auto status = ask(against, "/status", Call::look);
+    if (!status) return exit_failure;
+    std::fputs(preview_reload(*loaded.config, *status).c_str(), stdout);
+    return exit_ok;
+  });
 }
 
 int status_command(const AdminAccess& admin, Output output) {
-  const auto status = ask(admin, "/status", Call::look);
-  if (!status) return exit_failure;
-  if (output == Output::json) {
-    std::printf("%s\n", status->dump(2).c_str());
-  } else {
-    print_table(*status);
-  }
-  return exit_ok;
+  return talk_to(admin, [&] {
+    const auto status = ask(admin, "/status", Call::look);
+    if (!status) return exit_failure;
+    if (output == Output::json) {
+      std::printf("%s\n", status->dump(2).c_str());
+    } else {
+      print_table(*status);
+    }
+    return exit_ok;
+  });
 }
 
 int state_command(const AdminAccess& admin, const std::string& backend, const std::string& state) {
@@ -105,9 +120,11 @@ int state_command(const AdminAccess& admin, const std::string& backend, const st
   }
   const std::string target = "/upstreams/" + admin::percent_encode(backend.substr(0, slash)) + "/backends/" +
                              admin::percent_encode(backend.substr(slash + 1)) + "/" + state;
-  if (!ask(admin, target, Call::change)) return exit_failure;
-  std::printf("%s is %s\n", backend.c_str(), state.c_str());
-  return exit_ok;
+  return talk_to(admin, [&] {
+    if (!ask(admin, target, Call::change)) return exit_failure;
+    std::printf("%s is %s\n", backend.c_str(), state.c_str());
+    return exit_ok;
+  });
 }
 
 }  // namespace holdfast::server

@@ -141,7 +141,7 @@ std::optional<nlohmann::json> Server::Process::sessions(const admin::SessionQuer
   return nlohmann::json{{"sessions", std::move(list)}, {"total", total}};
 }
 
-admin::SessionOutcome Server::Process::order(const admin::SessionKey& session, admin::SessionAction action) {
+admin::SessionAnswer Server::Process::order(const admin::SessionKey& session, admin::SessionAction action) {
   const auto answers = ask_all<session::SessionOrder>(planes_->shards, [&] {
     auto item = std::make_unique<session::SessionOrder>();
     item->id.bytes = session;
@@ -149,9 +149,11 @@ admin::SessionOutcome Server::Process::order(const admin::SessionKey& session, a
                                                        : session::SessionOrder::What::move;
     return item;
   });
-  if (!answers) return admin::SessionOutcome::busy;
-  const bool found = std::ranges::find(*answers, true) != answers->end();
-  return found ? admin::SessionOutcome::done : admin::SessionOutcome::no_such_session;
+  if (!answers) return {admin::SessionOutcome::busy, {}};
+  const auto found = std::ranges::find(*answers, true, &session::SessionOrder::Answer::found);
+  if (found == answers->end()) return {admin::SessionOutcome::no_such_session, {}};
+  if (found->why_not != nullptr) return {admin::SessionOutcome::refused, found->why_not};
+  return {};
 }
 
 std::optional<std::vector<admin::SessionsToMove>> Server::Process::rebalance(const std::string& upstream) {

@@ -39,8 +39,8 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   [[nodiscard]] admin::StateOutcome set_backend_state(const std::string& upstream, const std::string& backend,
                                                       admin::BackendState state) override;
   [[nodiscard]] std::optional<nlohmann::json> sessions(const admin::SessionQuery& query) override;
-  [[nodiscard]] admin::SessionOutcome order(const admin::SessionKey& session,
-                                            admin::SessionAction action) override;
+  [[nodiscard]] admin::SessionAnswer order(const admin::SessionKey& session,
+                                           admin::SessionAction action) override;
   [[nodiscard]] std::optional<std::vector<admin::SessionsToMove>> rebalance(
       const std::string& upstream) override;
 

@@ -8,10 +8,11 @@ namespace holdfast::session {
 
 namespace {
 constexpr std::uint32_t look_again_ms = 16;
+constexpr int most_at_once = 64;  ///< the messages of others don't wait behind a whole backend's sessions
 
-// The old leg is suspect or about to go: these don't wait for the pace of planned moves.
+// The old leg is suspect or about to go: these wait neither for the pace of planned moves nor for a place.
 bool is_urgent(Cause cause) noexcept {
-  return cause == Cause::unhealthy || cause == Cause::disabled;
+  return urgency(cause) >= 2;
 }
 }  // namespace
 
@@ -68,13 +69,15 @@ bool Moves::run(Queue& queue, Tick now) {
   queue.tokens += share * elapsed_ms(queue.filled_at, now) / 1000;
   queue.tokens = std::min(queue.tokens, std::max(1.0, share / 10));
   queue.filled_at = now;
-  while (!queue.waiting.empty() && has_room()) {
+  for (int n = 0; n < most_at_once && !queue.waiting.empty(); ++n) {
     const Order order = queue.waiting.front();
-    const bool paced = !is_urgent(order.cause) && rate != 0;
-    if (paced && queue.tokens < 1) return true;
+    const bool urgent = is_urgent(order.cause);
+    const bool paced = !urgent && rate != 0;
+    if ((paced && queue.tokens < 1) || (!urgent && !has_room())) return true;
     queue.waiting.pop_front();
     Session* session = shard_.find(order.session);
-    if (session != nullptr && session->move(order.cause) && paced) queue.tokens -= 1;
+    if (session == nullptr || !session->has_order(order.cause)) continue;  // it has a more urgent one
+    if (session->move(order.cause) && paced) queue.tokens -= 1;
   }
   return !queue.waiting.empty();
 }

@@ -1,7 +1,8 @@
 #pragma once
 // The planned moves of one shard: who waits for one, how many are under way, and how fast they may begin
-// (SESSIONS.md promise 11). A session takes a place when it asks for its new leg and gives it back when the
-// old one has had its last word.
+// (SESSIONS.md promise 11). A session takes a place when it asks for its new leg, or breaks off the old one,
+// and gives it back when the move is over: the new leg feeds the client, or the session stays, or the old leg
+// is lost on the way. What can't wait takes one too, but begins without one.
 //
 // Thread: the shard's.
 
@@ -30,6 +31,7 @@ class Moves final : private Timer {
   [[nodiscard]] bool has_room() const noexcept;
   void began() noexcept { ++under_way_; }
   void ended() noexcept;
+  [[nodiscard]] std::uint32_t under_way() const noexcept { return under_way_; }
 
  private:
   struct Order {

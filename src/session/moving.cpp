@@ -17,18 +17,35 @@ constexpr std::uint32_t move_again_ms = 2'000;
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {
   const upstream::Backend* here = backend();
   if (here == nullptr || former_ != nobody) return std::nullopt;
-  std::optional<Cause> cause;
-  if (here->health() == upstream::Health::unhealthy) cause = Cause::unhealthy;
-  if (removed_) cause = Cause::removed;
-  if (here->admin_state() == upstream::AdminState::draining) cause = Cause::draining;
-  if (here->admin_state() == upstream::AdminState::disabled) cause = Cause::disabled;
-  if (!cause || !can_reroute(*cause)) return std::nullopt;
-  return cause;
+  std::optional<Cause> most_urgent;
+  const auto consider = [&](bool holds, Cause cause) {
+    if (holds && can_reroute(cause)) most_urgent = cause;
+  };
+  consider(here->admin_state() == upstream::AdminState::draining, Cause::draining);
+  consider(removed_, Cause::removed);
+  consider(here->health() == upstream::Health::unhealthy, Cause::unhealthy);
+  consider(here->admin_state() == upstream::AdminState::disabled, Cause::disabled);
+  return most_urgent;
+}
+
+const char* Session::why_no_requested_move() const noexcept {
+  if (phase_ != Phase::open) return "it is closing";
+  if (!route_.reroutes_on(Cause::requested)) return "reroute.on of its route lacks \"rebalance\"";
+  if (current_ == nobody) return "it is without a backend and being rerouted";
+  if (!can_reroute(Cause::requested)) return "no other backend could go on with what its handshake agreed on";
+  return nullptr;
+}
+
+void Session::order_move(Cause cause) noexcept {
+  if (cause == Cause::removed) removed_ = true;
+  if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;
+  if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return;
+  ordered_ = cause;
+  shard_.want_move(self_, upstream_, cause);
 }
 
 bool Session::move(Cause cause) noexcept {
-  move_waiting_ = false;
-  if (cause == Cause::removed) removed_ = true;
+  ordered_.reset();
   if (!can_reroute(cause) || current_ == nobody || breaking_) return false;
   // The backend may have come back while this waited for its turn.
   const bool by_state = cause == Cause::unhealthy || cause == Cause::draining || cause == Cause::disabled;
@@ -40,10 +57,7 @@ bool Session::move(Cause cause) noexcept {
     move_again_at_ = now + move_again_ms + shard_.random() % move_again_ms;
   }
   const Reroute::Todo todo = reroute_.move_due(now, cause);
-  if (todo == Reroute::Todo::ask && !move_counted_) {
-    move_counted_ = true;
-    shard_.move_began();
-  }
+  if (todo == Reroute::Todo::ask) begin_move();
   perform(todo);
   look(now);
   return reroute_.state() != before;
@@ -62,6 +76,15 @@ bool Session::is_quiet(Tick now) const noexcept {
 
 void Session::try_switch() noexcept {
   if (standby_ != nobody && at_switching_point()) switch_over();
+}
+
+// The new leg is dead before it was used: as if it had not come.
+void Session::standby_ended() noexcept {
+  const upstream::Backend* there = &side(standby_).seat->backend();
+  (void)reroute_.failed(shard_.loop().now(), AttemptResult::no_way, there, shard_.random(), reroute_rules());
+  note_reroute(RerouteResult::stayed, "the new leg ended before it was used");
+  stay();
+  look_soon();
 }
 
 void Session::switch_over() noexcept {
@@ -137,13 +160,18 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
     wait = std::min(wait, std::max(remaining_ms(last_data_, quiet, now), turn_again_ms));
     return;
   }
-  move_counted_ = true;
-  shard_.move_began();
+  begin_move();
   if (route_.move.load(std::memory_order_relaxed) == config::MoveOrder::break_first) {
     break_off();
   } else {
     perform(reroute_.quiet(now));
   }
+}
+
+void Session::begin_move() noexcept {
+  assert(!move_counted_);
+  move_counted_ = true;
+  shard_.move_began();
 }
 
 void Session::end_move() noexcept {

@@ -22,12 +22,10 @@ void SessionOrder::deliver_to(Shard& shard) noexcept {
 
 void Shard::move_sessions(const MoveSessions& order) noexcept {
   std::uint64_t left = order.most;
-  for_each([&](Session& session, Handle handle) {
+  for_each([&](Session& session, Handle) {
     if (left == 0 || session.backend() != order.backend.get() || !session.is_running()) return;
     --left;
-    if (session.is_leaving()) return;
-    session.note_order(order.cause);
-    want_move(handle, order.backend->upstream_state(), order.cause);
+    session.order_move(order.cause);
   });
 }
 
@@ -42,17 +40,17 @@ void Shard::list(ListSessions& order) noexcept {
 }
 
 void Shard::obey(SessionOrder& order) noexcept {
-  bool found = false;
-  for_each([&](Session& session, Handle handle) {
-    if (found || !(session.id() == order.id) || !session.is_running()) return;
-    found = true;
+  SessionOrder::Answer answer;
+  for_each([&](Session& session, Handle) {
+    if (answer.found || !(session.id() == order.id) || !session.is_running()) return;
+    answer.found = true;
     if (order.what == SessionOrder::What::close) {
       session.end(Reason::closed_by_operator);
-    } else {
-      want_move(handle, session.upstream_state(), Cause::requested);
+    } else if (answer.why_not = session.why_no_requested_move(); answer.why_not == nullptr) {
+      session.order_move(Cause::requested);
     }
   });
-  order.answer.set_value(found);
+  order.answer.set_value(answer);
 }
 
 }  // namespace holdfast::session

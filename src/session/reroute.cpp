@@ -48,22 +48,42 @@ bool Reroute::died_too_often(Tick now) noexcept {
 }
 
 Reroute::Todo Reroute::begin_hold(Tick now, Cause cause, const upstream::Backend* backend,
-                                  Rules rules) noexcept {
+                                  std::uint32_t random, Rules rules) noexcept {
   cause_ = cause;
   began_ = now;
   retry_ = 0;
   excluded_ = {backend};
   disabled_ = false;
   if (spent_ >= rules.attempts) return give_up(Reason::no_backend);
-  state_ = State::attempting;
-  return ask(now);
+  if (spent_ == 0 || rules.hold_ms == 0) {
+    state_ = State::attempting;
+    return ask(now);
+  }
+  // The leg before did not last either: backends that take sessions and let go of them at once are not asked
+  // at once.
+  state_ = State::held;
+  since_ = now;
+  next_at_ = now + backoff_ms(spent_ - 1, random);
+  return Todo::nothing;
 }
 
-Reroute::Todo Reroute::lost(Tick now, Cause cause, const upstream::Backend* backend, Rules rules) noexcept {
+// The first leg was no attempt. A leg that we end, or that is lost while it is left, has not failed; nor has
+// one whose backend goes after it has worked for a while.
+void Reroute::count_leg(Tick now, bool planned, bool said_goodbye) noexcept {
+  const std::uint32_t lived = elapsed_ms(attached_at_, now);
+  if (lived >= lasting_ms) {
+    spent_ = 0;
+  } else if (reroutes_ > 0 && !planned && !(said_goodbye && lived >= early_ms)) {
+    ++spent_;
+  }
+}
+
+Reroute::Todo Reroute::lost(Tick now, Cause cause, const upstream::Backend* backend, std::uint32_t random,
+                            Rules rules) noexcept {
   assert(has_leg());
-  if (elapsed_ms(attached_at_, now) >= lasting_ms) spent_ = 0;
-  // Of a backend that is leaving no death is the session's doing.
-  const bool blameless = state_ != State::attached;
+  const bool said_goodbye = cause == Cause::closing;
+  const bool planned = state_ != State::attached || cause == Cause::disabled;
+  count_leg(now, planned, said_goodbye);
   if (state_ == State::switching) {
     began_ = now;
     cause_ = cause;
@@ -76,17 +96,13 @@ Reroute::Todo Reroute::lost(Tick now, Cause cause, const upstream::Backend* back
     state_ = State::attempting;
     return Todo::nothing;
   }
-  if (!blameless && died_too_often(now)) {
+  // Of a backend that is leaving no death is the session's doing.
+  if (!planned && !said_goodbye && died_too_often(now)) {
     began_ = now;
     cause_ = cause;
     return give_up(Reason::kills_backends);
   }
-  return begin_hold(now, cause, backend, rules);
-}
-
-Reroute::Todo Reroute::going(Tick now, const upstream::Backend* backend, Rules rules) noexcept {
-  attached_at_ = now - lasting_ms;  // it says goodbye: no early death
-  return lost(now, Cause::closing, backend, rules);
+  return begin_hold(now, cause, backend, random, rules);
 }
 
 Reroute::Todo Reroute::move_due(Tick now, Cause cause) noexcept {
@@ -115,7 +131,6 @@ Reroute::Todo Reroute::quiet(Tick now) noexcept {
 
 Reroute::Todo Reroute::ready(Tick now) noexcept {
   if (state_ == State::attempting) {
-    ++spent_;  // until it has lasted
     attach(now);
     return Todo::attach;
   }
@@ -133,7 +148,7 @@ void Reroute::exclude(const upstream::Backend* backend) noexcept {
 
 Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                               std::uint32_t random, Rules rules) noexcept {
-  if (state_ == State::moving) {
+  if (state_ == State::moving || state_ == State::switching) {
     state_ = State::attached;
     since_ = now;
     return Todo::stay;
@@ -189,7 +204,7 @@ Reroute::Todo Reroute::tick(Tick now, Rules rules) noexcept {
       state_ = State::attempting;
       return ask(now);
     case State::attempting:
-      return elapsed_ms(began_, now) >= rules.hold_ms ? give_up(Reason::no_backend) : Todo::nothing;
+      return elapsed_ms(began_, now) >= rules.attempt_ms() ? give_up(Reason::no_backend) : Todo::nothing;
     case State::switching:
       if (elapsed_ms(since_, now) < longest_switching_ms) return Todo::nothing;
       state_ = State::attached;
@@ -213,8 +228,8 @@ bool Reroute::close() noexcept {
 }
 
 std::uint32_t Reroute::patience_ms(Tick now, Rules rules) const noexcept {
-  return state_ == State::attempting ? remaining_ms(began_, rules.hold_ms, now)
-                                     : std::max(rules.hold_ms, 1'000U);
+  return state_ == State::attempting ? remaining_ms(began_, rules.attempt_ms(), now)
+                                     : std::max(rules.hold_ms, least_attempt_ms);
 }
 
 std::uint32_t Reroute::next_ms(Tick now, std::uint32_t limit_ms, Rules rules) const noexcept {
@@ -226,7 +241,7 @@ std::uint32_t Reroute::next_ms(Tick now, std::uint32_t limit_ms, Rules rules) co
       wait = std::min(wait, static_cast<std::int32_t>(next_at_ - now) > 0 ? next_at_ - now : 0);
       return std::min(wait, remaining_ms(began_, rules.hold_ms, now));
     case State::attempting:
-      return std::min(wait, remaining_ms(began_, rules.hold_ms, now));
+      return std::min(wait, remaining_ms(began_, rules.attempt_ms(), now));
     case State::switching:
       return std::min(wait, remaining_ms(since_, longest_switching_ms, now));
     case State::handing_over:

@@ -51,8 +51,13 @@ class Reroute {
     std::uint32_t hold_ms = 10'000;
     std::uint32_t attempts = 5;
     std::uint32_t close_timeout_ms = 5'000;
+    /// With `hold` 0 nobody is waited for, but who is there is tried once.
+    [[nodiscard]] std::uint32_t attempt_ms() const noexcept {
+      return hold_ms == 0 ? least_attempt_ms : hold_ms;
+    }
   };
 
+  static constexpr std::uint32_t least_attempt_ms = 1'000;
   static constexpr std::uint32_t lasting_ms = 10'000;  ///< a leg that lived so long has proved itself
   static constexpr std::uint32_t early_ms = 2'000;     ///< one that died sooner may have been killed by us
   static constexpr std::uint32_t early_window_ms = 60'000;
@@ -65,17 +70,17 @@ class Reroute {
   explicit Reroute(Tick now) noexcept : attached_at_(now) {}
 
   // --- events ---
-  /// The leg to `backend` is dead. Not in held, attempting, over. Others are asked first.
-  [[nodiscard]] Todo lost(Tick now, Cause cause, const upstream::Backend* backend, Rules rules) noexcept;
-  /// The leg has told that it is going and is closed on our side: as `lost`, but nobody's fault.
-  [[nodiscard]] Todo going(Tick now, const upstream::Backend* backend, Rules rules) noexcept;
+  /// The leg to `backend` is dead, or (`closing`) has told that it is going. Not in held, attempting, over.
+  /// Others are asked first: at once, or after a backoff when the leg before did not last either.
+  [[nodiscard]] Todo lost(Tick now, Cause cause, const upstream::Backend* backend, std::uint32_t random,
+                          Rules rules) noexcept;
   /// A move is wanted; nothing if one is under way or there is no leg. A more urgent cause replaces a waiting
   /// one.
   [[nodiscard]] Todo move_due(Tick now, Cause cause) noexcept;
   /// settling only: a quiet point, or a message boundary after `settled_long_enough`.
   [[nodiscard]] Todo quiet(Tick now) noexcept;
   [[nodiscard]] Todo ready(Tick now) noexcept;
-  /// `random` spreads the backoff.
+  /// The attempt, or (switching) the leg it brought, before it was used. `random` spreads the backoff.
   [[nodiscard]] Todo failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                             std::uint32_t random, Rules rules) noexcept;
   void switched(Tick now) noexcept;
@@ -92,8 +97,10 @@ class Reroute {
     return state_ == State::moving || state_ == State::attempting;
   }
   /// A move without waiting for a quiet point: the old leg is suspect or must go.
-  [[nodiscard]] bool urgent() const noexcept {
-    return cause_ == Cause::unhealthy || cause_ == Cause::removed || cause_ == Cause::disabled;
+  [[nodiscard]] bool urgent() const noexcept { return urgency(cause_) > 0; }
+  /// From the move's beginning until its new leg is written to.
+  [[nodiscard]] bool is_leaving() const noexcept {
+    return state_ >= State::settling && state_ <= State::switching;
   }
   [[nodiscard]] bool settled_long_enough(Tick now) const noexcept {
     return elapsed_ms(since_, now) >= longest_settling_ms;
@@ -115,8 +122,9 @@ class Reroute {
   void check_invariants() const noexcept;
 
  private:
-  [[nodiscard]] Todo begin_hold(Tick now, Cause cause, const upstream::Backend* backend,
+  [[nodiscard]] Todo begin_hold(Tick now, Cause cause, const upstream::Backend* backend, std::uint32_t random,
                                 Rules rules) noexcept;
+  void count_leg(Tick now, bool planned, bool said_goodbye) noexcept;
   [[nodiscard]] Todo ask(Tick now) noexcept;
   [[nodiscard]] Todo give_up(Reason reason) noexcept;
   void attach(Tick now) noexcept;
@@ -137,7 +145,7 @@ class Reroute {
   std::array<Tick, early_deaths> early_{};
   std::uint32_t number_ = 0;
   std::uint32_t retry_ = 0;
-  std::uint32_t spent_ = 0;  ///< attempts that were answered and led to no lasting leg
+  std::uint32_t spent_ = 0;  ///< answers in a row that did not fit, and legs that did not last
   std::uint32_t reroutes_ = 0;
   std::array<const upstream::Backend*, Attempt::most_excluded> excluded_{};
 };

@@ -40,11 +40,12 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
+  if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
   old.seat->backend().count_reroute_from();
   tally_ = {};
   const upstream::Backend* here = &old.seat->backend();
-  const Reroute::Todo todo = answer_code != 0 && !planned ? reroute_.going(now, here, reroute_rules())
-                                                          : reroute_.lost(now, cause, here, reroute_rules());
+  const Reroute::Todo todo = reroute_.lost(now, cause, here, shard_.random(), reroute_rules());
+  why_not_ = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";
   const Replay::Rewound rewound = replay_.rewind(stream_point());
   if (rewound.swallow) {
     swallowing_ = true;
@@ -114,6 +115,7 @@ void Session::perform(Reroute::Todo todo) noexcept {
     case Reroute::Todo::hand_over:
       return hand_over();
     case Reroute::Todo::lose:
+      if (backend()->admin_state() != upstream::AdminState::disabled) return;  // it has come back
       if (side(current_).given == Given::whole_ones) return detach(Cause::disabled);
       return end(reason_of_cut(side(current_).given));
     case Reroute::Todo::give_up:
@@ -211,6 +213,7 @@ Session::Peer Session::free_slot() noexcept {
 void Session::attach() noexcept {
   const Tick now = shard_.loop().now();
   answer_open_ping();
+  end_move();
   take_over();
   shard_.surroundings().cells.reroute_duration.observe(Milliseconds(elapsed_ms(reroute_.began(), now)));
   note_reroute(RerouteResult::attached, "");
@@ -233,6 +236,7 @@ void Session::take_over() noexcept {
   leg.seat->backend().count_reroute_to();
   upstream_ = to.upstream_state();
   removed_ = false;
+  ordered_.reset();  // what is still in the queue was about the leg before
   set_stranded(false);
   side(client).relayed_ping_open = false;
 }
@@ -334,12 +338,11 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   perform(reroute_.tick(now, reroute_rules()));
   if (phase_ != Phase::open) return;
   if (reroute_.state() == Reroute::State::settling && !breaking_) look_for_quiet(now, wait);
-  if (reroute_.state() == Reroute::State::attached && !move_waiting_) {
+  if (reroute_.state() == Reroute::State::attached && !ordered_) {
     if (const auto cause = wanted_elsewhere()) {
       const bool due = static_cast<std::int32_t>(move_again_at_ - now) <= 0;
       if (due) {
-        move_waiting_ = true;
-        shard_.want_move(self_, upstream_, *cause);
+        order_move(*cause);
       } else {
         wait = std::min(wait, move_again_at_ - now);
       }

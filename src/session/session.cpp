@@ -65,7 +65,7 @@ void Session::start(Handle self, Handover& handover) noexcept {
   pump(client);
   pump(first);
   // Its backend's state may have changed while it was on its way here.
-  if (const auto cause = wanted_elsewhere()) shard_.want_move(self_, upstream_, *cause);
+  if (const auto cause = wanted_elsewhere()) order_move(*cause);
   check_if_asked();
 }
 
@@ -76,6 +76,11 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   if (ready.ending && !ready_side.ending) {
     ready_side.ending = true;
     if (ready_side.paused) look_soon();
+  }
+  if (peer == standby_ && reroute_.state() == Reroute::State::switching && (ready.ending || ready.dead)) {
+    standby_ended();
+    check_invariants();
+    return;
   }
   // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
   // be read before this. What a dead backend has sent still goes to the client, as fast as that one reads.
@@ -280,6 +285,8 @@ void Session::check_invariants() const noexcept {
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
     assert(side(feeding()).paused == (side(client).unsent != nullptr));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
+  if (phase_ == Phase::open && current_ != nobody)
+    assert(move_counted_ == (breaking_ || reroute_.state() >= Reroute::State::moving));
 }
 
 }  // namespace holdfast::session

@@ -56,14 +56,14 @@ class Session final : public net::Handler, private Timer {
 
   /// The answer to its latest attempt, or to an older one.
   void reply(AttemptReply& answer) noexcept;
-  /// It should leave its backend (make before break); false if it can't: it is closing, rerouting or not to
-  /// be moved for such a cause.
+  /// It should leave its backend; its turn comes later. Nothing if it is leaving for a cause as urgent.
+  void order_move(Cause cause) noexcept;
+  /// For people: why it can't be moved by POST /sessions/ID/move; null if it can.
+  [[nodiscard]] const char* why_no_requested_move() const noexcept;
+  [[nodiscard]] bool has_order(Cause cause) const noexcept { return ordered_ == cause; }
+  /// The turn of that order (make before break); false if it can't: it is closing, rerouting or not to be
+  /// moved for such a cause.
   bool move(Cause cause) noexcept;
-  /// The control thread wants it away from its backend; the turn for its move comes later.
-  void note_order(Cause cause) noexcept {
-    move_waiting_ = true;
-    if (cause == Cause::removed) removed_ = true;
-  }
 
   /// Open, or half-closed by the client and still receiving.
   [[nodiscard]] bool is_running() const noexcept {
@@ -76,15 +76,12 @@ class Session final : public net::Handler, private Timer {
   /// The backend that gets the client's messages; null while there is none.
   [[nodiscard]] const upstream::Backend* backend() const noexcept;
   [[nodiscard]] const SessionId& id() const noexcept { return id_; }
-  /// It has an order to leave its backend, or is on its way.
-  [[nodiscard]] bool is_leaving() const noexcept {
-    return move_waiting_ || (reroute_.state() != Reroute::State::attached && reroute_.has_leg());
-  }
   [[nodiscard]] SessionView view(Tick now) const;
 
   // For simulations.
   /// The `which` of one of its legs; 3 when it is none of them.
   [[nodiscard]] unsigned which(const net::Leg& leg) const noexcept;
+  [[nodiscard]] bool has_moving_place() const noexcept { return move_counted_; }
   void check_invariants() const noexcept;
 
  private:
@@ -238,11 +235,13 @@ class Session final : public net::Handler, private Timer {
   void take_over() noexcept;
   void begin_leg(std::span<const std::byte> preamble) noexcept;
   void try_switch() noexcept;
+  void standby_ended() noexcept;
   void switch_over() noexcept;
   void break_off() noexcept;
   void write_close_of_ours(Peer to) noexcept;
   void hand_over() noexcept;
   void former_done(Peer peer) noexcept;
+  void begin_move() noexcept;
   void end_move() noexcept;
   void look_for_quiet(Tick now, std::uint32_t& wait_ms) noexcept;
   void feed_from(Peer peer) noexcept;
@@ -333,10 +332,10 @@ class Session final : public net::Handler, private Timer {
   std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
-  bool breaking_ = false;      ///< break_first: the old leg has our Close, the next one waits for its end
-  bool swallowing_ = false;    ///< the rest of the client's message under way is thrown away
-  bool compressed_ = false;    ///< the client has sent a compressed message
-  bool move_waiting_ = false;  ///< in the shard's queue of moves
+  bool breaking_ = false;         ///< break_first: the old leg has our Close, the next one waits for its end
+  bool swallowing_ = false;       ///< the rest of the client's message under way is thrown away
+  bool compressed_ = false;       ///< the client has sent a compressed message
+  std::optional<Cause> ordered_;  ///< what it waits for in the shard's queue of moves
   bool stranded_ = false;
   bool removed_ = false;       ///< its backend is no longer in the configuration
   bool move_counted_ = false;  ///< holds one of the shard's places for moves under way

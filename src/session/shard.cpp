@@ -89,6 +89,10 @@ void Shard::move_ended() noexcept {
   moves_->ended();
 }
 
+std::uint32_t Shard::moves_under_way() const noexcept {
+  return moves_->under_way();
+}
+
 Session* Shard::find(Handle handle) noexcept {
   return sessions_->find(handle);
 }

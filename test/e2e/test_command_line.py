@@ -1,6 +1,8 @@
 """The command line: exit codes, check, status, the demo."""
 import json
 
+import pytest
+
 import backend as fake
 import harness
 import wire
@@ -52,6 +54,20 @@ def test_check_against_a_running_instance_tells_what_a_reload_would_do(start, ba
     result = harness.run("check", "-c", file, "--against", f"http://{proxy.admin_address}")
     assert result.returncode == 0, result.stderr
     assert two.address in result.stdout or "1 backend" in result.stdout
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"upstreams":[1]}', b'{"upstreams":{"a":1}}', b'{"upstreams":[{"name":1}]}',
+                                  b'{"error":1}'])
+def test_check_against_something_else_says_so(backend, tmp_path, body):
+    def answer(stream, head):
+        status = b"503 Ill" if b"error" in body else b"200 OK"
+        stream.send(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+    other = backend(answer)
+    file = tmp_path / "next.json"
+    file.write_text(json.dumps(harness.config_for(other.address)))
+    result = harness.run("check", "-c", file, "--against", f"http://{other.address}")
+    assert result.returncode == 1
+    assert result.stderr == f"holdfast: what http://{other.address} answers is not what a holdfast would\n"
 
 
 def test_usage_errors_are_2():

@@ -24,6 +24,18 @@ def test_a_backend_that_says_it_is_going_is_left_for_another(start, puppet, code
     assert reroutes.lost_messages(proxy) == (0, 0)
 
 
+def test_backends_that_say_try_again_later_at_once_are_asked_attempts_times_and_no_more(start, puppet):
+    def later(stream, head):
+        fake.switch(stream, head, then=wire.close_frame(1013, masked=False))
+        stream.rest()
+    proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet, {"attempts": 3})
+    here.mood = there.mood = later
+    leg.send(wire.close_frame(1012, masked=False))
+    assert client.close_code() == 1013
+    assert here.connections + there.connections == 1 + 3
+    assert reroutes.reroutes(proxy, cause="close", result="attached") == 3
+
+
 @pytest.mark.parametrize("code", [1000, 1011, 3001, 4000, None])
 def test_every_other_close_is_the_applications_wish(start, puppet, code):
     proxy, client, leg, _, _, there = reroutes.two_puppets(start, puppet)
@@ -83,6 +95,16 @@ def listen_again(server, script):
 
 def held(proxy):
     harness.eventually(lambda: reroutes.only_session(proxy)["state"] == "held", what="a held session")
+
+
+def test_without_hold_a_backend_that_is_there_is_tried_all_the_same(start, puppet):
+    proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet, {"hold": 0})
+    leg.reset()
+    leg, _ = there.next()
+    reroutes.talks(client, leg)
+    reroutes.set_state(proxy, here.address, "disabled")
+    leg.reset()
+    assert client.close_code() == 1013
 
 
 def test_nobody_eligible_holds_the_client_then_1013(start, puppet):

@@ -91,6 +91,17 @@ def test_break_first_never_has_two_legs(start, puppet):
     reroutes.talks(client, there.next()[0])
 
 
+def test_break_first_moves_one_after_another_use_up_no_attempts(start, puppet):
+    proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet, {"move": "break_first", "attempts": 1})
+    for number in range(4):
+        reroutes.talks(client, leg, f"hello {number}")
+        assert proxy.get(f"/sessions/{reroutes.only_session(proxy)['id']}/move", method="POST")[0] == 200
+        assert leg.close_code() == 1001
+        leg.send(wire.close_frame(1001, masked=False))
+        leg, _ = reroutes.next_leg(here, there)
+    reroutes.talks(client, leg)
+
+
 def test_nowhere_to_go_means_staying(start, puppet):
     proxy, client, leg, _, here, there = reroutes.two_puppets(start, puppet)
     for server in (there, here):
@@ -153,6 +164,34 @@ def test_an_unhealthy_backend_loses_all_its_sessions_at_once(start, puppet):
     for client in clients:
         client.send(wire.close_frame(1000))
         client.close()
+
+
+@pytest.mark.parametrize("order", ["disabled", "unhealthy"])
+def test_an_urgent_order_does_not_wait_behind_a_slow_drain(start, puppet, order):
+    one, two = Probed(puppet), Probed(puppet)
+    proxy = start(reroutes.config(one.address, two.address, route={"close_timeout": "300ms"},
+                                  upstream={"move_rate": 1, "probe": QUICK_PROBE}))
+    harness.eventually(lambda: all(b["health"] == "healthy" for b in proxy.backends().values()), what="healthy")
+    reroutes.set_state(proxy, two.address, "draining")
+    clients = [wire.open_session(proxy.public, timeout=20 * harness.SLOWNESS) for _ in range(40)]
+    reroutes.set_state(proxy, two.address, "active")
+    reroutes.set_state(proxy, one.address, "draining")
+    if order == "disabled":
+        reroutes.set_state(proxy, one.address, "disabled")
+    else:
+        one.well = False
+    reroutes.wait_sessions(proxy, one.address, 0, 10)
+    assert reroutes.reroutes(proxy, cause=order, result="attached") > 30
+    for client in clients:
+        client.close()
+
+
+def test_a_session_that_may_not_move_on_request_is_refused_with_the_reason(start, puppet):
+    proxy, client, leg, _, _, _ = reroutes.two_puppets(start, puppet, {"on": ["lost"]})
+    status, told = proxy.get(f"/sessions/{reroutes.only_session(proxy)['id']}/move", method="POST")
+    assert status == 409
+    assert "can't move: reroute.on of its route lacks \"rebalance\"" in json.loads(told)["error"]
+    reroutes.talks(client, leg)
 
 
 def test_a_removed_backend_loses_its_sessions_and_no_message(start, node_echo, crowd):

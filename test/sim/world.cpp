@@ -198,6 +198,8 @@ void World::note_followed() {
 void World::observe() {
   session::Session* here = session();
   if (here != nullptr) here->check_invariants();
+  if (stage_.shard.moves_under_way() != (here != nullptr && here->has_moving_place() ? 1 : 0))
+    verdict_.broken(std::to_string(stage_.shard.moves_under_way()) + " places for moves are taken");
   for (const auto& leg : legs_) {
     if (leg->adopted || leg->connection.leg() == nullptr) continue;
     if (here == nullptr || here->which(*leg->connection.leg()) > 2) {
@@ -238,7 +240,7 @@ void World::judge_leftovers() {
   must_be_none(stage_.open_sessions.open.value(), "open sessions");
   must_be_none(stage_.shard.load(), "load of the shard");
   must_be_none(stage_.loop().timers().sleep_ms(now_, 60'000) == 60'000 ? 0 : 1, "timers");
-  must_be_none(stage_.shard.may_begin_move() ? 0 : 1, "moves under way");
+  must_be_none(stage_.shard.moves_under_way(), "moves under way");
   for (const auto& home : homes_) must_be_none(home->sessions(), "seats");
   must_be_none(latest_withdrawn_ == nullptr || latest_withdrawn_->load() ? 0 : 1,
                "attempts that are not withdrawn");

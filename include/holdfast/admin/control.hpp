@@ -41,8 +41,12 @@ struct SessionQuery {
   std::string upstream;     ///< empty = of all
 };
 
-/// `busy`: the threads did not answer in time.
-enum class SessionOutcome : std::uint8_t { done, no_such_session, busy };
+/// `refused`: it is there, but can't do that; `busy`: the threads did not answer in time.
+enum class SessionOutcome : std::uint8_t { done, no_such_session, refused, busy };
+struct SessionAnswer {
+  SessionOutcome outcome = SessionOutcome::done;
+  std::string why_refused;
+};
 enum class SessionAction : std::uint8_t { close, move };
 [[nodiscard]] std::string_view text(SessionAction action) noexcept;
 
@@ -69,7 +73,7 @@ class Control {
                                                        const std::string& backend, BackendState state) = 0;
   /// The object of GET /sessions; nothing if the threads did not answer in time.
   [[nodiscard]] virtual std::optional<nlohmann::json> sessions(const SessionQuery& query) = 0;
-  [[nodiscard]] virtual SessionOutcome order(const SessionKey& session, SessionAction action) = 0;
+  [[nodiscard]] virtual SessionAnswer order(const SessionKey& session, SessionAction action) = 0;
   /// Starts to even out the upstream's sessions; tells how many each backend gives away. Nothing if there is
   /// no such upstream.
   [[nodiscard]] virtual std::optional<std::vector<SessionsToMove>> rebalance(const std::string& upstream) = 0;

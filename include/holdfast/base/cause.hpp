@@ -25,6 +25,26 @@ inline constexpr std::size_t cause_count = 8;
   return words[static_cast<std::size_t>(cause)];
 }
 
+/// An order to leave a backend gives way to a more urgent one. From 1 on no quiet point is waited for, from 2
+/// on neither for the pace of planned moves nor for a place among them.
+[[nodiscard]] constexpr unsigned urgency(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::disabled:
+      return 3;
+    case Cause::unhealthy:
+      return 2;
+    case Cause::removed:
+      return 1;
+    case Cause::lost:
+    case Cause::closing:
+    case Cause::draining:
+    case Cause::rebalance:
+    case Cause::requested:
+      break;
+  }
+  return 0;
+}
+
 /// The four words of `reroute.on`, as bits of a mask.
 enum class Occasion : std::uint8_t { lost, unhealthy, draining, rebalance };
 inline constexpr std::size_t occasion_count = 4;

@@ -45,12 +45,16 @@ struct ListSessions final : ShardItem {
   void deliver_to(Shard& shard) noexcept override;
 };
 
-/// POST /sessions/ID/{close,move}: the answer is whether this shard has that session.
+/// POST /sessions/ID/{close,move}.
 struct SessionOrder final : ShardItem {
   enum class What : std::uint8_t { close, move };
   SessionId id;
   What what = What::close;
-  std::promise<bool> answer;
+  struct Answer {
+    bool found = false;             ///< this shard has that session
+    const char* why_not = nullptr;  ///< it can't do that, because …
+  };
+  std::promise<Answer> answer;
   void deliver_to(Shard& shard) noexcept override;
 };
 

@@ -98,6 +98,7 @@ class Shard final : private net::Host {
   [[nodiscard]] bool may_begin_move() const noexcept;
   void move_began() noexcept;
   void move_ended() noexcept;
+  [[nodiscard]] std::uint32_t moves_under_way() const noexcept;
 
   /// Bytes of limits.hold_memory that this shard has left.
   [[nodiscard]] std::uint64_t hold_memory_left() noexcept {

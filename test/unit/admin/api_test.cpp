@@ -108,6 +108,10 @@ TEST_CASE("a session is closed or moved by its id") {
   CHECK(control.calls == Strings{"close 1 255", "move 1 255"});
   control.session_outcome = SessionOutcome::no_such_session;
   CHECK(handle(request("POST", "/sessions/" + id + "/move"), settings(), control).status == 404);
+  control.session_outcome = SessionOutcome::refused;
+  const Reply refused = handle(request("POST", "/sessions/" + id + "/move"), settings(), control);
+  CHECK(refused.status == 409);
+  CHECK(refused.body == "{\"error\":\"session " + id + " can't move: it is closing\"}\n");
   control.session_outcome = SessionOutcome::busy;
   CHECK(handle(request("POST", "/sessions/" + id + "/move"), settings(), control).status == 503);
   CHECK(handle(request("GET", "/sessions/" + id + "/move"), settings(), control).allow == "POST");

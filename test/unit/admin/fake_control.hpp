@@ -40,10 +40,10 @@ class FakeControl : public Control {
     calls.push_back("sessions " + std::to_string(query.limit) + " " + query.upstream);
     return session_list;
   }
-  SessionOutcome order(const SessionKey& session, SessionAction action) override {
+  SessionAnswer order(const SessionKey& session, SessionAction action) override {
     calls.push_back(std::string(text(action)) + " " + std::to_string(session.front()) + " " +
                     std::to_string(session.back()));
-    return session_outcome;
+    return {session_outcome, "it is closing"};
   }
   std::optional<std::vector<SessionsToMove>> rebalance(const std::string& upstream) override {
     calls.push_back("rebalance " + upstream);

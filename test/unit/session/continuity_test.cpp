@@ -311,6 +311,31 @@ TEST_CASE("a move that finds nobody leaves the session where it is") {
   CHECK(ends.backend.expect().payload == "still here");
 }
 
+TEST_CASE("a replacement that ends before it is used is let go, and the leg that works stays") {
+  Rerouting running;
+  Ends ends = running.open_and_greet();
+  const std::string message = from_client("0123456789");
+  ends.client.send(message.substr(0, 9));
+  CHECK(ends.backend.read_some() == message.substr(0, 9));
+  running.move(Cause::unhealthy);
+  running.answer(*running.desk.next()).close();
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  ends.client.send(message.substr(9) + from_client("next"));
+  ends.backend.rest = message.substr(0, 9);
+  CHECK(ends.backend.expect().payload == "0123456789");
+  CHECK(ends.backend.expect().payload == "next");
+}
+
+TEST_CASE("a more urgent order overtakes a move that waits for a boundary") {
+  Rerouting running;
+  Ends ends = running.open_and_greet();
+  ends.client.send(from_client("0123456789").substr(0, 9));
+  CHECK(ends.backend.read_some().size() == 9);
+  running.move(Cause::draining);
+  running.move(Cause::unhealthy);
+  CHECK(running.desk.next()->cause == Cause::unhealthy);
+}
+
 TEST_CASE("break_first: the old leg ends before the next one is asked for") {
   Rerouting running;
   running.route.move = config::MoveOrder::break_first;

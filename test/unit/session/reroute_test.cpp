@@ -20,7 +20,7 @@ struct Old {
 
 TEST_CASE("a lost leg asks at once and the answer attaches") {
   Old old;
-  CHECK(old.reroute.lost(old.now, Cause::lost, backend_b, rules) == Todo::ask);
+  CHECK(old.reroute.lost(old.now, Cause::lost, backend_b, 0, rules) == Todo::ask);
   CHECK(old.reroute.state() == State::attempting);
   CHECK(old.reroute.number() == 1);
   CHECK(old.reroute.ready(old.now + 5) == Todo::attach);
@@ -30,7 +30,7 @@ TEST_CASE("a lost leg asks at once and the answer attaches") {
 
 TEST_CASE("after a failed attempt the next one waits, later each time, and excludes who failed") {
   Old old;
-  CHECK(old.reroute.lost(old.now, Cause::lost, backend_b, rules) == Todo::ask);
+  CHECK(old.reroute.lost(old.now, Cause::lost, backend_b, 0, rules) == Todo::ask);
   Tick now = old.now;
   std::uint32_t least = 0;
   for (std::uint32_t n = 0; n < 6; ++n) {
@@ -50,7 +50,7 @@ TEST_CASE("after a failed attempt the next one waits, later each time, and exclu
 
 TEST_CASE("when nobody else is left the excluded ones are tried again") {
   Old old;
-  (void)old.reroute.lost(old.now, Cause::lost, backend_b, rules);
+  (void)old.reroute.lost(old.now, Cause::lost, backend_b, 0, rules);
   (void)old.reroute.failed(old.now, AttemptResult::no_way, backend_a, 7, rules);
   (void)old.reroute.tick(old.now + 1'000, rules);
   (void)old.reroute.failed(old.now + 1'000, AttemptResult::nobody, nullptr, 7, rules);
@@ -59,20 +59,37 @@ TEST_CASE("when nobody else is left the excluded ones are tried again") {
 
 TEST_CASE("hold is the longest that a client waits, whatever is under way") {
   Old old;
-  (void)old.reroute.lost(old.now, Cause::lost, backend_b, rules);
+  (void)old.reroute.lost(old.now, Cause::lost, backend_b, 0, rules);
   CHECK(old.reroute.tick(old.now + 9'999, rules) == Todo::nothing);
   CHECK(old.reroute.tick(old.now + 10'000, rules) == Todo::give_up);
   CHECK(old.reroute.reason() == Reason::no_backend);
   Old held;
-  (void)held.reroute.lost(held.now, Cause::lost, backend_b, rules);
+  (void)held.reroute.lost(held.now, Cause::lost, backend_b, 0, rules);
   (void)held.reroute.failed(held.now + 9'990, AttemptResult::nobody, nullptr, 3, rules);
   CHECK(held.reroute.tick(held.now + 10'000, rules) == Todo::give_up);
+}
+
+TEST_CASE("hold 0: who is there is tried once, and nobody is waited for") {
+  const Reroute::Rules none{0, 5, 5'000};
+  Old old;
+  CHECK(old.reroute.lost(old.now, Cause::lost, backend_b, 0, none) == Todo::ask);
+  CHECK(old.reroute.patience_ms(old.now, none) == Reroute::least_attempt_ms);
+  CHECK(old.reroute.tick(old.now + 900, none) == Todo::nothing);
+  SUBCASE("it is there") {
+    CHECK(old.reroute.ready(old.now + 900) == Todo::attach);
+  }
+  SUBCASE("it is not") {
+    CHECK(old.reroute.failed(old.now, AttemptResult::no_way, backend_a, 0, none) == Todo::give_up);
+  }
+  SUBCASE("it is mute") {
+    CHECK(old.reroute.tick(old.now + 1'000, none) == Todo::give_up);
+  }
 }
 
 TEST_CASE("nobody eligible and backends that can't be reached use up no attempts") {
   Old old;
   const Reroute::Rules patient{600'000, 2, 5'000};
-  (void)old.reroute.lost(old.now, Cause::lost, backend_b, patient);
+  (void)old.reroute.lost(old.now, Cause::lost, backend_b, 0, patient);
   Tick now = old.now;
   for (int n = 0; n < 20; ++n) {
     const auto result = n % 2 == 0 ? AttemptResult::nobody : AttemptResult::no_way;
@@ -85,13 +102,13 @@ TEST_CASE("nobody eligible and backends that can't be reached use up no attempts
 TEST_CASE("answers that don't fit use up the attempts, a refusal ends it at once") {
   Old old;
   const Reroute::Rules two{10'000, 2, 5'000};
-  (void)old.reroute.lost(old.now, Cause::lost, backend_b, two);
+  (void)old.reroute.lost(old.now, Cause::lost, backend_b, 0, two);
   CHECK(old.reroute.failed(old.now, AttemptResult::misfit, backend_a, 0, two) == Todo::nothing);
   CHECK(old.reroute.tick(old.now + 100, two) == Todo::ask);
   CHECK(old.reroute.failed(old.now + 100, AttemptResult::misfit, backend_b, 0, two) == Todo::give_up);
   CHECK(old.reroute.reason() == Reason::no_backend);
   Old refused;
-  (void)refused.reroute.lost(refused.now, Cause::lost, backend_b, rules);
+  (void)refused.reroute.lost(refused.now, Cause::lost, backend_b, 0, rules);
   CHECK(refused.reroute.failed(refused.now, AttemptResult::refused, backend_a, 0, rules) == Todo::give_up);
   CHECK(refused.reroute.reason() == Reason::reroute_refused);
 }
@@ -101,28 +118,63 @@ TEST_CASE("attempts count again from zero once a leg has lived ten seconds") {
   const Reroute::Rules two{10'000, 2, 5'000};
   Tick now = old.now;
   for (int n = 0; n < 6; ++n) {
-    REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, two) == Todo::ask);
+    REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, 0, two) == Todo::ask);
     REQUIRE(old.reroute.ready(now) == Todo::attach);
     now += Reroute::lasting_ms;
   }
   now -= Reroute::lasting_ms;  // the latest leg has lived for nothing yet
-  (void)old.reroute.lost(now + 5'000, Cause::lost, backend_b, two);
-  (void)old.reroute.ready(now + 5'000);
-  CHECK(old.reroute.lost(now + 10'000, Cause::lost, backend_b, two) == Todo::give_up);
+  (void)old.reroute.lost(now + 5'000, Cause::lost, backend_b, 0, two);
+  (void)old.reroute.tick(now + 6'000, two);
+  (void)old.reroute.ready(now + 6'000);
+  CHECK(old.reroute.lost(now + 11'000, Cause::lost, backend_b, 0, two) == Todo::give_up);
+}
+
+TEST_CASE(
+    "backends that take the session and say goodbye at once are asked later each time, and not for ever") {
+  Old old;
+  Tick now = old.now;
+  REQUIRE(old.reroute.lost(now, Cause::closing, backend_b, 0, rules) == Todo::ask);  // it had lasted
+  std::uint32_t least = 25;
+  for (std::uint32_t n = 1; n < rules.attempts; ++n) {
+    REQUIRE(old.reroute.ready(now) == Todo::attach);
+    REQUIRE(old.reroute.lost(now, Cause::closing, backend_b, 0, rules) == Todo::nothing);
+    const std::uint32_t wait = old.reroute.next_ms(now, 60'000, rules);
+    CHECK(wait >= least);
+    least = 2 * wait;
+    CHECK(old.reroute.tick(now + wait - 1, rules) == Todo::nothing);
+    now += wait;
+    REQUIRE(old.reroute.tick(now, rules) == Todo::ask);
+  }
+  REQUIRE(old.reroute.ready(now) == Todo::attach);
+  CHECK(old.reroute.lost(now, Cause::closing, backend_b, 0, rules) == Todo::give_up);
+  CHECK(old.reroute.reason() == Reason::no_backend);
+}
+
+TEST_CASE("legs that we end use up no attempts: break_first moves one after another") {
+  Old old;
+  Tick now = old.now;
+  for (int n = 0; n < 20; ++n) {
+    REQUIRE(old.reroute.move_due(now, Cause::requested) == Todo::nothing);
+    REQUIRE(old.reroute.lost(now, Cause::requested, backend_b, 0, rules) == Todo::ask);
+    REQUIRE(old.reroute.ready(now) == Todo::attach);
+    now += 800;
+  }
 }
 
 TEST_CASE("a session whose legs die early three times within a minute kills backends") {
   Old old;
   const Reroute::Rules many{10'000, 100, 5'000};
   Tick now = old.now;
-  REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, many) == Todo::ask);  // the first leg was old
+  REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, 0, many) == Todo::ask);  // the first leg was old
   for (int n = 0; n < 2; ++n) {
     REQUIRE(old.reroute.ready(now) == Todo::attach);
     now += 500;
-    REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, many) == Todo::ask);
+    REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, 0, many) == Todo::nothing);
+    now += 500;
+    REQUIRE(old.reroute.tick(now, many) == Todo::ask);
   }
   REQUIRE(old.reroute.ready(now) == Todo::attach);
-  CHECK(old.reroute.lost(now + 500, Cause::lost, backend_b, many) == Todo::give_up);
+  CHECK(old.reroute.lost(now + 500, Cause::lost, backend_b, 0, many) == Todo::give_up);
   CHECK(old.reroute.reason() == Reason::kills_backends);
 }
 
@@ -131,8 +183,10 @@ TEST_CASE("early deaths a minute apart are bad luck") {
   const Reroute::Rules many{10'000, 100, 5'000};
   Tick now = old.now;
   for (int n = 0; n < 8; ++n) {
-    REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, many) == Todo::ask);
-    now += 31'000;
+    REQUIRE(old.reroute.lost(now, Cause::lost, backend_b, 0, many) != Todo::give_up);
+    now += 1'000;
+    (void)old.reroute.tick(now, many);
+    now += 30'000;
     REQUIRE(old.reroute.ready(now) == Todo::attach);
     now += 100;
   }
@@ -187,14 +241,14 @@ TEST_CASE("losing the leg in the middle of a move makes it a reroute") {
   SUBCASE("while it waits for a quiet point") {
     Old old;
     (void)old.reroute.move_due(old.now, Cause::draining);
-    CHECK(old.reroute.lost(old.now + 1, Cause::lost, backend_b, rules) == Todo::ask);
+    CHECK(old.reroute.lost(old.now + 1, Cause::lost, backend_b, 0, rules) == Todo::ask);
     CHECK(old.reroute.state() == State::attempting);
   }
   SUBCASE("while the attempt is under way: that one goes on") {
     Old old;
     (void)old.reroute.move_due(old.now, Cause::unhealthy);
     const auto number = old.reroute.number();
-    CHECK(old.reroute.lost(old.now + 1, Cause::lost, backend_b, rules) == Todo::nothing);
+    CHECK(old.reroute.lost(old.now + 1, Cause::lost, backend_b, 0, rules) == Todo::nothing);
     CHECK(old.reroute.number() == number);
     CHECK(old.reroute.ready(old.now + 2) == Todo::attach);
   }
@@ -202,7 +256,7 @@ TEST_CASE("losing the leg in the middle of a move makes it a reroute") {
     Old old;
     (void)old.reroute.move_due(old.now, Cause::unhealthy);
     (void)old.reroute.ready(old.now + 1);
-    CHECK(old.reroute.lost(old.now + 2, Cause::lost, backend_b, rules) == Todo::attach);
+    CHECK(old.reroute.lost(old.now + 2, Cause::lost, backend_b, 0, rules) == Todo::attach);
     CHECK(old.reroute.state() == State::attached);
   }
 }
@@ -215,17 +269,30 @@ TEST_CASE("what has not left a disabled backend after five seconds is lost, also
   (void)old.reroute.failed(old.now + 2'010, AttemptResult::nobody, nullptr, 0, rules);
   CHECK(old.reroute.tick(old.now + 4'999, rules) == Todo::nothing);
   CHECK(old.reroute.tick(old.now + 5'000, rules) == Todo::lose);
-  CHECK(old.reroute.lost(old.now + 5'000, Cause::disabled, backend_b, rules) == Todo::ask);
+  CHECK(old.reroute.lost(old.now + 5'000, Cause::disabled, backend_b, 0, rules) == Todo::ask);
 }
 
 TEST_CASE("a backend that says goodbye has not been killed by its session") {
   Old old;
   const Reroute::Rules many{10'000, 100, 5'000};
   Tick now = old.now;
+  REQUIRE(old.reroute.lost(now, Cause::closing, backend_b, 0, many) == Todo::ask);
   for (int n = 0; n < 10; ++n) {
-    REQUIRE(old.reroute.going(now, backend_b, many) == Todo::ask);
     REQUIRE(old.reroute.ready(now) == Todo::attach);
     now += 100;
+    REQUIRE(old.reroute.lost(now, Cause::closing, backend_b, 0, many) == Todo::nothing);
+    now += 1'000;
+    REQUIRE(old.reroute.tick(now, many) == Todo::ask);
+  }
+}
+
+TEST_CASE("a rolling restart uses up no attempts: each backend works for a while, then says goodbye") {
+  Old old;
+  Tick now = old.now;
+  for (int n = 0; n < 20; ++n) {
+    REQUIRE(old.reroute.lost(now, Cause::closing, backend_b, 0, rules) == Todo::ask);
+    REQUIRE(old.reroute.ready(now) == Todo::attach);
+    now += Reroute::early_ms;
   }
 }
 
@@ -233,7 +300,7 @@ TEST_CASE("a closing session asks for nothing and says whether an attempt was un
   Old old;
   CHECK_FALSE(old.reroute.close());
   Old held;
-  (void)held.reroute.lost(held.now, Cause::lost, backend_b, rules);
+  (void)held.reroute.lost(held.now, Cause::lost, backend_b, 0, rules);
   CHECK(held.reroute.close());
   CHECK(held.reroute.tick(held.now + 60'000, rules) == Todo::nothing);
 }
