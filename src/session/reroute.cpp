@@ -165,6 +165,11 @@ void Reroute::switched(Tick now) noexcept {
   state_ = State::handing_over;
 }
 
+void Reroute::more_time(Tick now) noexcept {
+  assert(state_ == State::handing_over);
+  since_ = now;
+}
+
 void Reroute::former_done(Tick now) noexcept {
   assert(state_ == State::handing_over);
   state_ = State::attached;

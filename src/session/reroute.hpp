@@ -79,6 +79,8 @@ class Reroute {
   [[nodiscard]] Todo failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                             std::uint32_t random, Rules rules) noexcept;
   void switched(Tick now) noexcept;
+  /// handing_over: the old leg's time begins anew.
+  void more_time(Tick now) noexcept;
   void former_done(Tick now) noexcept;
   [[nodiscard]] Todo tick(Tick now, Rules rules) noexcept;
   /// The session ends: nothing is asked any more. True if an attempt was under way.

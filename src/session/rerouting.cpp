@@ -327,7 +327,11 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   if (breaking_) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left = remaining_ms(breaking_since_, timeout, now);
-    if (left == 0 && side(current_).given == Given::whole_ones) detach(reroute_.cause());
+    if (left == 0 && side(current_).paused) {
+      breaking_since_ = now;
+    } else if (left == 0 && side(current_).given == Given::whole_ones) {
+      detach(reroute_.cause());
+    }
     wait = std::min(wait, std::max(left, turn_again_ms));
   }
   perform(reroute_.tick(now, reroute_rules()));

@@ -102,6 +102,12 @@ bool Session::waits_for_an_end(Peer peer) noexcept {
          side(current_).reading == Reading::frames;
 }
 
+// What the client says is not for a dead leg that is only there because its client is slow to read.
+bool Session::speaks_its_last() const noexcept {
+  return current_ != nobody && side(current_).ending && side(current_).paused && !breaking_ &&
+         can_reroute(Cause::lost);
+}
+
 void Session::pump(Peer from) noexcept {
   Side& source = side(from);
   const std::span<std::byte> scratch = shard_.loop().scratch();
@@ -109,6 +115,10 @@ void Session::pump(Peer from) noexcept {
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (source.leg == nullptr || source.paused || source.reading == Reading::ended) return;
     if (source.reading == Reading::later) return;  // read from the start when its turn comes
+    if (from == client && speaks_its_last()) {
+      source.paused = true;  // until the next leg is asked for
+      return;
+    }
     if (source.reading == Reading::discard) {
       linger(from);
       return;
@@ -243,6 +253,10 @@ void Session::flush(Peer to) noexcept {
 void Session::resume(Peer from) noexcept {
   if (!side(from).paused) return;
   side(from).paused = false;
+  // What a leg may still say after our Close takes the time that its client needs for it.
+  if (breaking_) breaking_since_ = shard_.loop().now();
+  if (from == former_ && reroute_.state() == Reroute::State::handing_over)
+    reroute_.more_time(shard_.loop().now());
   pump(from);
 }
 

@@ -153,6 +153,7 @@ class Session final : public net::Handler, private Timer {
 
   // session.cpp: legs
   [[nodiscard]] bool waits_for_an_end(Peer peer) noexcept;
+  [[nodiscard]] bool speaks_its_last() const noexcept;
   void pump(Peer from) noexcept;
   void receive(Peer from, std::span<std::byte> scratch, std::size_t bytes) noexcept;
   void consume(Peer from, std::span<const std::byte> data) noexcept;

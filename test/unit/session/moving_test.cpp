@@ -1,0 +1,95 @@
+// Planned moves seen by slow clients: no word of the old backend is lost, however long the client takes.
+#include <doctest/doctest.h>
+
+#include "unit/session/fixture.hpp"
+
+namespace holdfast::session::test {
+namespace {
+
+using ws::Sender;
+
+// A client that does not read: what its backend said is in the way between them.
+struct Slow : Rerouting {
+  Slow() {
+    route.close_timeout_ms = 50;
+    Opening how;
+    how.proxy_buffers = how.peer_buffers = 16 * 1024;
+    ends.emplace(open_and_greet(how));
+    while (sent < stream.size() && ends->backend.wait(POLLOUT, Milliseconds(100)))
+      sent += ends->backend.send_some(std::string_view(stream).substr(sent));
+    REQUIRE(sent < stream.size());
+  }
+  static std::string messages() {
+    std::string all;
+    for (char n = 'a'; all.size() < 2 * 1024 * 1024; n = n == 'z' ? 'a' : static_cast<char>(n + 1))
+      all += from_backend(std::string(700, n));
+    return all;
+  }
+  // The client reads, and the backend goes on with what it had begun to say, and then with `last`.
+  void catch_up(const std::string& last) {
+    route.close_timeout_ms = 60'000;  // how fast this goes is not the matter
+    stream += last;
+    std::string got;
+    while (got.size() < stream.size() - last.size()) {
+      if (sent < stream.size()) sent += ends->backend.send_some(std::string_view(stream).substr(sent));
+      got += ends->client.read_some();
+      REQUIRE_FALSE(ends->client.ended());
+    }
+    ends->client.rest = got.substr(stream.size() - last.size());
+    CHECK((stream.substr(0, stream.size() - last.size()) == got.substr(0, stream.size() - last.size())));
+  }
+  std::string stream = messages();
+  std::size_t sent = 0;
+  std::optional<Ends> ends;
+};
+
+// Story: after close_timeout what had not been read of the old backend was thrown away, though it had
+// answered its Close.
+TEST_CASE("the old backend's time does not run while its client is slow") {
+  Slow slow;
+  slow.move(Cause::unhealthy);
+  End next = slow.answer(*slow.desk.next());
+  CHECK(slow.ends->backend.expect().code() == 1001);
+  next.send(from_backend("from the next one"));
+  CHECK_FALSE(slow.ends->backend.wait(POLLIN, Milliseconds(300)));  // it would see our FIN
+  slow.catch_up(close_from(Sender::server, 1001));
+  CHECK(slow.ends->client.expect().payload == "from the next one");
+}
+
+TEST_CASE("a move that can wait does not begin while the client is blocked") {
+  for (const auto order : {config::MoveOrder::make_first, config::MoveOrder::break_first}) {
+    Slow slow;
+    slow.route.move = order;
+    slow.move(Cause::draining);
+    CHECK_FALSE(slow.ends->backend.wait(POLLIN, Milliseconds(300)));
+    CHECK(slow.desk.is_idle());
+    slow.catch_up("");
+    if (order == config::MoveOrder::break_first) {
+      CHECK(slow.ends->backend.expect().code() == 1001);
+      slow.ends->backend.send(close_from(Sender::server, 1001));
+    }
+    End next = slow.answer(*slow.desk.next());
+    if (order == config::MoveOrder::make_first) CHECK(slow.ends->backend.expect().code() == 1001);
+    slow.ends->client.send(from_client("to the next one"));
+    CHECK(next.expect().payload == "to the next one");
+  }
+}
+
+// Story: a client that read nothing for close_timeout lost what its dead backend had sent.
+TEST_CASE("what a dead backend had sent waits for its client") {
+  Slow slow;
+  const std::string said = slow.stream.substr(0, slow.sent);
+  slow.ends->backend.close();
+  CHECK_FALSE(slow.ends->client.wait(POLLHUP, Milliseconds(300)));
+  CHECK(slow.desk.is_idle());
+  std::string got;
+  const std::size_t whole = said.size() - said.size() % from_backend(std::string(700, 'a')).size();
+  while (got.size() < whole && !slow.ends->client.ended()) got += slow.ends->client.read_some();
+  CHECK((said.substr(0, whole) == got));
+  End next = slow.answer(*slow.desk.next());
+  next.send(from_backend("instead"));
+  CHECK(slow.ends->client.expect().payload == "instead");
+}
+
+}  // namespace
+}  // namespace holdfast::session::test
