@@ -153,6 +153,16 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
   }
 }
 
+// From here on only the present backend can read the client's messages (SESSIONS.md promise 6). Without one,
+// or where it has had our Close, this message is the first that the next one reads.
+void Session::note_compressed() noexcept {
+  compressed_ = true;
+  if (breaking_ || !reroute_.call_off(shard_.loop().now())) return;
+  withdraw_attempt();
+  note_reroute(RerouteResult::stayed, "the client compresses with a context");
+  stay();
+}
+
 void Session::end_move() noexcept {
   if (!move_counted_) return;
   move_counted_ = false;

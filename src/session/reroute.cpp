@@ -157,6 +157,14 @@ Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Ba
   return Todo::nothing;
 }
 
+bool Reroute::call_off(Tick now) noexcept {
+  if (state_ != State::settling && state_ != State::moving && state_ != State::switching) return false;
+  state_ = State::attached;
+  since_ = now;
+  disabled_ = false;
+  return true;
+}
+
 void Reroute::switched(Tick now) noexcept {
   assert(state_ == State::switching);
   const Cause cause = cause_;

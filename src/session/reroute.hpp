@@ -78,6 +78,8 @@ class Reroute {
   /// `random` spreads the backoff.
   [[nodiscard]] Todo failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                             std::uint32_t random, Rules rules) noexcept;
+  /// A move that has not switched is off; an answer to its attempt is stale. False if there is none.
+  [[nodiscard]] bool call_off(Tick now) noexcept;
   void switched(Tick now) noexcept;
   /// handing_over: the old leg's time begins anew.
   void more_time(Tick now) noexcept;

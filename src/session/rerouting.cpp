@@ -310,6 +310,10 @@ void Session::abandon_reroute() noexcept {
   if (held) note_reroute(RerouteResult::gone, "");
   (void)reroute_.close();
   breaking_ = false;
+  withdraw_attempt();
+}
+
+void Session::withdraw_attempt() noexcept {
   if (withdrawn_ != nullptr) withdrawn_->store(true, std::memory_order_relaxed);
   withdrawn_.reset();
 }

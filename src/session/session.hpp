@@ -245,8 +245,10 @@ class Session final : public net::Handler, private Timer {
   void look_for_quiet(Tick now, std::uint32_t& wait_ms) noexcept;
   void feed_from(Peer peer) noexcept;
   void stay() noexcept;
+  void note_compressed() noexcept;
   void leave(Peer peer) noexcept;
   void abandon_reroute() noexcept;
+  void withdraw_attempt() noexcept;
   void drop_waiting() noexcept;
   void look_at_reroute(Tick now, std::uint32_t& wait_ms) noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;

@@ -43,8 +43,8 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
       position += step.size;
       continue;
     }
-    if (continuity_ == Continuity::until_used && step.starts_frame && step.header.rsv != 0)
-      compressed_ = true;
+    if (continuity_ == Continuity::until_used && step.starts_frame && step.header.rsv != 0 && !compressed_)
+      note_compressed();
     last_data_ = shard_.loop().now();
     if (swallowing_) {  // since before this read: nothing of it is in a run
       begin = position += step.size;

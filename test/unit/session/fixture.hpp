@@ -208,6 +208,7 @@ struct Opening {
   std::uint8_t allowed_rsv = 0;
   std::string upstream = "chat";
   std::uint64_t generation = 0;
+  Continuity continuity = Continuity::whole;
   /// Puts something around a leg before it is handed over; gets its descriptor.
   std::unique_ptr<net::Leg> (*wrap_client)(std::unique_ptr<net::Leg>, int) = nullptr;
 };
@@ -272,6 +273,7 @@ class Running {
     handover->early_to_client = how.early_to_client;
     handover->allowed_rsv = how.allowed_rsv;
     handover->generation = how.generation;
+    handover->continuity = how.continuity;
     shard.expect_one();
     shard.send(std::move(handover));
     return {End(std::move(client_end), client_descriptor),

@@ -91,5 +91,26 @@ TEST_CASE("what a dead backend had sent waits for its client") {
   CHECK(slow.ends->client.expect().payload == "instead");
 }
 
+// Story: only the order asked whether the session can be moved; what it began went on.
+TEST_CASE("a move is off when the client begins to compress with a context") {
+  Rerouting running;
+  Opening how;
+  how.continuity = Continuity::until_used;
+  how.allowed_rsv = ws::rsv1;
+  Ends ends = running.open_and_greet(how);
+  std::string compressed = from_client("squeezed");
+  compressed[0] = static_cast<char>(compressed[0] | ws::rsv1);
+  running.move(Cause::unhealthy);
+  const auto attempt = running.desk.next();
+  ends.client.send(compressed);
+  CHECK(ends.backend.expect().payload == "squeezed");
+  CHECK(attempt->withdrawn->load());
+  End unused = running.answer(*attempt);
+  CHECK_FALSE(unused.next());
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  ends.client.send(compressed);
+  CHECK(ends.backend.expect().payload == "squeezed");
+}
+
 }  // namespace
 }  // namespace holdfast::session::test
