@@ -238,9 +238,9 @@ void Session::take_over() noexcept {
 
 // What the new leg gets before anything else: the preamble, then what is kept for it.
 void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
-  const std::uint64_t most = route_.preamble_answers.load(std::memory_order_relaxed);
   side(current_).answers_to_swallow =
-      preamble.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(most, answers_));
+      preamble.empty() ? std::uint8_t{0}
+                       : static_cast<std::uint8_t>(std::min<std::uint64_t>(preamble_answers_, answers_));
   replay_.prepend(preamble);
   side(current_).given_bytes = replay_.size();
   marks_ = {};

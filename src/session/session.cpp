@@ -27,7 +27,8 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       last_data_(started_),
       continuity_(handover.continuity),
       allowed_rsv_(handover.allowed_rsv),
-      preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))) {
+      preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))),
+      preamble_answers_(static_cast<std::uint8_t>(route_.preamble_answers.load(std::memory_order_relaxed))) {
   side(client).leg = std::move(handover.client);
   side(first).leg = std::move(handover.backend);
   side(first).seat.emplace(std::move(handover.seat));
@@ -175,11 +176,7 @@ void Session::count(Peer from, const ws::Step& step) noexcept {
   counters.frames[metrics::opcode_index(static_cast<std::uint8_t>(step.header.opcode))].add();
   if (step.kind != ws::StepKind::data || !step.header.fin) return;
   counters.messages.add();
-  if (from == client) {
-    if (!swallowing_) ++client_messages_;
-  } else {
-    ++answers_;
-  }
+  if (from == client && !swallowing_) ++client_messages_;
 }
 
 // An incomplete frame head or control frame, at most 130 bytes.

@@ -158,6 +158,7 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
     }
     run.pass(step.size);
     if (side(client).close_due != 0 && source.given != Given::part_of_frame) {
+    if (source.walker.at_message_boundary()) ++answers_;
       run.stop();
       if (at_boundary(client)) write_due_close(client);
     }

@@ -91,6 +91,86 @@ TEST_CASE("what a dead backend had sent waits for its client") {
   CHECK(slow.ends->client.expect().payload == "instead");
 }
 
+// Story: that the old backend answered our Close was taken for its answer to what it had read before.
+TEST_CASE("a Close is no answer to the client's messages") {
+  for (const auto order : {config::MoveOrder::make_first, config::MoveOrder::break_first}) {
+    Rerouting running;
+    running.route.resend_unanswered = 1'000;
+    running.route.move = order;
+    Ends ends = running.open_and_greet();
+    ends.client.send(from_client("request"));
+    CHECK(ends.backend.expect().payload == "request");
+    std::optional<End> next;
+    if (order == config::MoveOrder::make_first) {
+      running.move(Cause::unhealthy);
+      next.emplace(running.answer(*running.desk.next()));
+    } else {
+      running.move(Cause::draining);  // after the 5 s in which it might have been answered
+    }
+    CHECK(ends.backend.expect().code() == 1001);
+    ends.backend.send(close_from(Sender::server, 1001));
+    if (!next) next.emplace(running.answer(*running.desk.next()));
+    CHECK(ends.backend.read_to_end().empty());
+    ends.client.send(from_client("another"));
+    CHECK(next->expect().payload == "another");  // the old one works: nothing is given again
+    CHECK(running.cells.unconfirmed.value() == 1);
+    CHECK(running.cells.undelivered.value() == 0);
+  }
+}
+
+// Story: whatever came behind our Close was taken for its answer.
+TEST_CASE("break_first: a Close of the application's or the client's crosses ours") {
+  Rerouting running;
+  running.route.move = config::MoveOrder::break_first;
+  Ends ends = running.open_and_greet();
+  running.move(Cause::draining);
+  CHECK(ends.backend.expect().code() == 1001);
+  SUBCASE("the application's wish is forwarded") {
+    ends.backend.send(close_from(Sender::server, 4001));
+    CHECK(ends.client.expect().code() == 4001);
+    ends.client.send(close_from(Sender::client, 4001));
+    CHECK(running.notes.next_record()->reason == Reason::backend_closed);
+  }
+  SUBCASE("the client gets the answer to its own") {
+    ends.client.send(close_from(Sender::client, 1000));
+    CHECK_FALSE(ends.backend.wait(POLLIN, Milliseconds(50)));
+    ends.backend.send(close_from(Sender::server, 1001));
+    CHECK(ends.client.close_then_end() == 1000);
+    CHECK(running.notes.next_record()->reason == Reason::client_closed);
+  }
+  SUBCASE("and what it had said before that is delivered") {
+    ends.client.send(from_client("last words") + close_from(Sender::client, 1000));
+    End next = running.answer(*running.desk.next());
+    CHECK(next.expect().payload == "last words");
+    CHECK(next.expect().code() == 1000);
+    next.send(close_from(Sender::server, 1000));
+    CHECK(ends.client.close_then_end() == 1000);
+    CHECK(running.cells.undelivered.value() == 0);
+  }
+}
+
+// Story: those that were swallowed counted as answers that the client got.
+TEST_CASE("no more answers to the preamble are swallowed than the client has got") {
+  Rerouting running;
+  running.route.preamble = running.route.preamble_answers = 2;
+  Ends ends = running.open();
+  running.route.preamble_answers = 0;  // a reload: not for sessions that are open
+  ends.client.send(from_client("login") + from_client("subscribe"));
+  CHECK(ends.backend.expect().payload == "login");
+  CHECK(ends.backend.expect().payload == "subscribe");
+  ends.backend.send(from_backend("welcome"));
+  CHECK(ends.client.expect().payload == "welcome");
+  ends.backend.close();
+  End second = running.answer(*running.desk.next());
+  second.send(from_backend("welcome at the second"));
+  CHECK(second.expect().payload == "login");
+  CHECK(second.expect().payload == "subscribe");
+  second.close();
+  End third = running.answer(*running.desk.next());
+  third.send(from_backend("welcome at the third") + from_backend("subscribed"));
+  CHECK(ends.client.expect().payload == "subscribed");
+}
+
 // Story: only the order asked whether the session can be moved; what it began went on.
 TEST_CASE("a move is off when the client begins to compress with a context") {
   Rerouting running;
