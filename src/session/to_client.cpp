@@ -208,9 +208,12 @@ void Session::backend_close(Peer from, std::span<const std::byte> frame,
     return;
   }
   const bool whole = source.given == Given::whole_ones;
-  const bool ends_leg_only = breaking_ || standby_ != nobody || route_.is_going(code);
+  const bool expected = breaking_ && answers_ours(code);
+  const bool ends_leg_only = expected || standby_ != nobody || route_.is_going(code);
   if (phase_ == Phase::open && whole && ends_leg_only && (breaking_ || can_reroute(Cause::closing))) {
     detach(breaking_ ? reroute_.cause() : Cause::closing, code);
+  if (phase_ == Phase::closing && breaking_)
+    return close_came(from, code);  // it answers ours, not the client's
     return;
   }
   if (phase_ == Phase::open) stay();
