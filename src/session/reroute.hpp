@@ -97,7 +97,7 @@ class Reroute {
   }
   /// A move without waiting for a quiet point: the old leg is suspect or must go.
   [[nodiscard]] bool urgent() const noexcept {
-    return cause_ == Cause::unhealthy || cause_ == Cause::removed || cause_ == Cause::disabled;
+    return cause_ == Cause::unhealthy || cause_ == Cause::disabled;
   }
   [[nodiscard]] bool settled_long_enough(Tick now) const noexcept {
     return elapsed_ms(since_, now) >= longest_settling_ms;

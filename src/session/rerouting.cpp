@@ -35,7 +35,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   net::Liveness last = old.leg->liveness();
   const bool planned = breaking_;
   const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
-  if (confirmed) replay_.answered();  // it has read all that came before our Close
+  if (confirmed) replay_.answered();  // it has read all that came before our Close: nothing to be given again
   if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
   const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
@@ -50,7 +50,6 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
     swallowing_ = true;
     preamble_wanted_ = preamble_messages_;  // it can't be one of them any more, nor what follows it
   }
-  if (confirmed) answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
   count_loss(last, sent_bytes, rewound);
   current_ = nobody;
   if (can_answer) {

@@ -186,6 +186,7 @@ class Session final : public net::Handler, private Timer {
   class ClientRun;
   void backend_close(Peer from, std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
   [[nodiscard]] static bool answers_ours(std::uint16_t code) noexcept;
+  void note_answer(Peer from) noexcept;
   void write_held(Side& source) noexcept;
   [[nodiscard]] bool may_hold(std::uint64_t bytes) noexcept;
 

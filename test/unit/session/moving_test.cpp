@@ -154,10 +154,10 @@ TEST_CASE("no more answers to the preamble are swallowed than the client has got
   Rerouting running;
   running.route.preamble = running.route.preamble_answers = 2;
   Ends ends = running.open();
-  running.route.preamble_answers = 0;  // a reload: not for sessions that are open
   ends.client.send(from_client("login") + from_client("subscribe"));
   CHECK(ends.backend.expect().payload == "login");
   CHECK(ends.backend.expect().payload == "subscribe");
+  running.route.preamble_answers = 0;  // a reload: not for sessions that are open
   ends.backend.send(from_backend("welcome"));
   CHECK(ends.client.expect().payload == "welcome");
   ends.backend.close();

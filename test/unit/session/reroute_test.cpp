@@ -183,7 +183,7 @@ TEST_CASE("an unhealthy backend's session asks without waiting, and waits less f
 
 TEST_CASE("a move that finds nobody leaves the old leg alone") {
   Old old;
-  (void)old.reroute.move_due(old.now, Cause::removed);
+  (void)old.reroute.move_due(old.now, Cause::disabled);
   CHECK(old.reroute.failed(old.now, AttemptResult::nobody, nullptr, 0, rules) == Todo::stay);
   CHECK(old.reroute.state() == State::attached);
   CHECK(old.reroute.reroutes() == 0);
