@@ -12,6 +12,8 @@ namespace holdfast::session {
 namespace {
 // Where a move found nobody.
 constexpr std::uint32_t move_again_ms = 2'000;
+// A client that takes nothing for so long reads nothing now.
+constexpr std::uint32_t client_stuck_ms = 1'000;
 }  // namespace
 
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {
@@ -68,9 +70,9 @@ bool Session::at_switching_point() const noexcept {
          stream_point().at_message_boundary();
 }
 
-// Nothing is unanswered, and nothing has been said for a while.
+// Nothing is unanswered, nothing has been said for a while, and the client has it all.
 bool Session::is_quiet(Tick now) const noexcept {
-  return client_messages_ == answered_ && side(current_).given == Given::whole_ones &&
+  return client_messages_ == answered_ && side(current_).given == Given::whole_ones && !has_unsent(client) &&
          elapsed_ms(last_data_, now) >= route_.quiet_ms.load(std::memory_order_relaxed);
 }
 
@@ -126,13 +128,16 @@ void Session::write_close_of_ours(Peer to) noexcept {
   side(to).close_written = true;
 }
 
-// The old leg has had its time. In the middle of what it says it gets more, as long as it goes on.
+// The old leg has had its time. It gets more where the client is too slow for it to be read, and in the
+// middle of what it says, as long as it goes on; others need not wait for the place of such a move.
 void Session::hand_over() noexcept {
+  const Tick now = shard_.loop().now();
   const Side& old = side(former_);
   const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
-  const bool goes_on =
-      old.given != Given::whole_ones && elapsed_ms(old.last_received, shard_.loop().now()) < timeout;
-  if (!goes_on) former_done(former_);
+  const bool goes_on = old.given != Given::whole_ones && elapsed_ms(old.last_received, now) < timeout;
+  if (!goes_on && !old.paused) return former_done(former_);
+  reroute_.more_time(now);
+  end_move();
 }
 
 void Session::former_done(Peer peer) noexcept {
@@ -154,7 +159,9 @@ void Session::former_done(Peer peer) noexcept {
 }
 
 void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
-  const bool point = at_switching_point() && (is_quiet(now) || reroute_.settled_long_enough(now));
+  // Nor is a backend told to end what its client has stopped reading: it would not wait for that one.
+  const bool stuck = has_unsent(client) && elapsed_ms(side(client).last_taken, now) >= client_stuck_ms;
+  const bool point = at_switching_point() && (is_quiet(now) || (reroute_.settled_long_enough(now) && !stuck));
   if (!point || !shard_.may_begin_move()) {
     const std::uint32_t quiet = route_.quiet_ms.load(std::memory_order_relaxed);
     wait = std::min(wait, std::max(remaining_ms(last_data_, quiet, now), turn_again_ms));
@@ -166,6 +173,16 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
   } else {
     perform(reroute_.quiet(now));
   }
+}
+
+// From here on only the present backend can read the client's messages (SESSIONS.md promise 6). Without one,
+// or where it has had our Close, this message is the first that the next one reads.
+void Session::note_compressed() noexcept {
+  compressed_ = true;
+  if (breaking_ || !reroute_.call_off(shard_.loop().now())) return;
+  withdraw_attempt();
+  note_reroute(RerouteResult::stayed, "the client compresses with a context");
+  stay();
 }
 
 void Session::begin_move() noexcept {

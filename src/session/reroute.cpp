@@ -172,12 +172,25 @@ Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Ba
   return Todo::nothing;
 }
 
+bool Reroute::call_off(Tick now) noexcept {
+  if (state_ != State::settling && state_ != State::moving && state_ != State::switching) return false;
+  state_ = State::attached;
+  since_ = now;
+  disabled_ = false;
+  return true;
+}
+
 void Reroute::switched(Tick now) noexcept {
   assert(state_ == State::switching);
   const Cause cause = cause_;
   attach(now);
   cause_ = cause;
   state_ = State::handing_over;
+}
+
+void Reroute::more_time(Tick now) noexcept {
+  assert(state_ == State::handing_over);
+  since_ = now;
 }
 
 void Reroute::former_done(Tick now) noexcept {

@@ -83,7 +83,11 @@ class Reroute {
   /// The attempt, or (switching) the leg it brought, before it was used. `random` spreads the backoff.
   [[nodiscard]] Todo failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                             std::uint32_t random, Rules rules) noexcept;
+  /// A move that has not switched is off; an answer to its attempt is stale. False if there is none.
+  [[nodiscard]] bool call_off(Tick now) noexcept;
   void switched(Tick now) noexcept;
+  /// handing_over: the old leg's time begins anew.
+  void more_time(Tick now) noexcept;
   void former_done(Tick now) noexcept;
   [[nodiscard]] Todo tick(Tick now, Rules rules) noexcept;
   /// The session ends: nothing is asked any more. True if an attempt was under way.
@@ -97,7 +101,7 @@ class Reroute {
     return state_ == State::moving || state_ == State::attempting;
   }
   /// A move without waiting for a quiet point: the old leg is suspect or must go.
-  [[nodiscard]] bool urgent() const noexcept { return urgency(cause_) > 0; }
+  [[nodiscard]] bool urgent() const noexcept { return urgency(cause_) >= urgency(Cause::unhealthy); }
   /// From the move's beginning until its new leg is written to.
   [[nodiscard]] bool is_leaving() const noexcept {
     return state_ >= State::settling && state_ <= State::switching;

@@ -35,7 +35,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   net::Liveness last = old.leg->liveness();
   const bool planned = breaking_;
   const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
-  if (confirmed) replay_.answered();  // it has read all that came before our Close
+  if (confirmed) replay_.answered();  // it has read all that came before our Close: nothing to be given again
   if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
   const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
@@ -51,7 +51,6 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
     swallowing_ = true;
     preamble_wanted_ = preamble_messages_;  // it can't be one of them any more, nor what follows it
   }
-  if (confirmed) answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
   count_loss(last, sent_bytes, rewound);
   current_ = nobody;
   if (can_answer) {
@@ -243,9 +242,9 @@ void Session::take_over() noexcept {
 
 // What the new leg gets before anything else: the preamble, then what is kept for it.
 void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
-  const std::uint64_t most = route_.preamble_answers.load(std::memory_order_relaxed);
   side(current_).answers_to_swallow =
-      preamble.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(most, answers_));
+      preamble.empty() ? std::uint8_t{0}
+                       : static_cast<std::uint8_t>(std::min<std::uint64_t>(preamble_answers_, answers_));
   replay_.prepend(preamble);
   side(current_).given_bytes = replay_.size();
   marks_ = {};
@@ -315,6 +314,10 @@ void Session::abandon_reroute() noexcept {
   if (held) note_reroute(RerouteResult::gone, "");
   (void)reroute_.close();
   breaking_ = false;
+  withdraw_attempt();
+}
+
+void Session::withdraw_attempt() noexcept {
   if (withdrawn_ != nullptr) withdrawn_->store(true, std::memory_order_relaxed);
   withdrawn_.reset();
 }
@@ -332,7 +335,11 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   if (breaking_) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left = remaining_ms(breaking_since_, timeout, now);
-    if (left == 0 && side(current_).given == Given::whole_ones) detach(reroute_.cause());
+    if (left == 0 && side(current_).paused) {
+      breaking_since_ = now;
+    } else if (left == 0 && side(current_).given == Given::whole_ones) {
+      detach(reroute_.cause());
+    }
     wait = std::min(wait, std::max(left, turn_again_ms));
   }
   perform(reroute_.tick(now, reroute_rules()));

@@ -27,7 +27,8 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       last_data_(started_),
       continuity_(handover.continuity),
       allowed_rsv_(handover.allowed_rsv),
-      preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))) {
+      preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))),
+      preamble_answers_(static_cast<std::uint8_t>(route_.preamble_answers.load(std::memory_order_relaxed))) {
   side(client).leg = std::move(handover.client);
   side(first).leg = std::move(handover.backend);
   side(first).seat.emplace(std::move(handover.seat));
@@ -107,6 +108,12 @@ bool Session::waits_for_an_end(Peer peer) noexcept {
          side(current_).reading == Reading::frames;
 }
 
+// What the client says is not for a dead leg that is only there because its client is slow to read.
+bool Session::speaks_its_last() const noexcept {
+  return current_ != nobody && side(current_).ending && side(current_).paused && !breaking_ &&
+         can_reroute(Cause::lost);
+}
+
 void Session::pump(Peer from) noexcept {
   Side& source = side(from);
   const std::span<std::byte> scratch = shard_.loop().scratch();
@@ -114,6 +121,10 @@ void Session::pump(Peer from) noexcept {
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (source.leg == nullptr || source.paused || source.reading == Reading::ended) return;
     if (source.reading == Reading::later) return;  // read from the start when its turn comes
+    if (from == client && speaks_its_last()) {
+      source.paused = true;  // until the next leg is asked for
+      return;
+    }
     if (source.reading == Reading::discard) {
       linger(from);
       return;
@@ -170,11 +181,7 @@ void Session::count(Peer from, const ws::Step& step) noexcept {
   counters.frames[metrics::opcode_index(static_cast<std::uint8_t>(step.header.opcode))].add();
   if (step.kind != ws::StepKind::data || !step.header.fin) return;
   counters.messages.add();
-  if (from == client) {
-    if (!swallowing_) ++client_messages_;
-  } else {
-    ++answers_;
-  }
+  if (from == client && !swallowing_) ++client_messages_;
 }
 
 // An incomplete frame head or control frame, at most 130 bytes.
@@ -249,6 +256,10 @@ void Session::flush(Peer to) noexcept {
 void Session::resume(Peer from) noexcept {
   if (!side(from).paused) return;
   side(from).paused = false;
+  // What a leg may still say after our Close takes the time that its client needs for it.
+  if (breaking_) breaking_since_ = shard_.loop().now();
+  if (from == former_ && reroute_.state() == Reroute::State::handing_over)
+    reroute_.more_time(shard_.loop().now());
   pump(from);
 }
 
@@ -285,7 +296,8 @@ void Session::check_invariants() const noexcept {
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
     assert(side(feeding()).paused == (side(client).unsent != nullptr));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
-  if (phase_ == Phase::open && current_ != nobody)
+  // A hand-over that takes long gives its place back early.
+  if (phase_ == Phase::open && current_ != nobody && reroute_.state() != Reroute::State::handing_over)
     assert(move_counted_ == (breaking_ || reroute_.state() >= Reroute::State::moving));
 }
 

@@ -153,6 +153,7 @@ class Session final : public net::Handler, private Timer {
 
   // session.cpp: legs
   [[nodiscard]] bool waits_for_an_end(Peer peer) noexcept;
+  [[nodiscard]] bool speaks_its_last() const noexcept;
   void pump(Peer from) noexcept;
   void receive(Peer from, std::span<std::byte> scratch, std::size_t bytes) noexcept;
   void consume(Peer from, std::span<const std::byte> data) noexcept;
@@ -186,6 +187,7 @@ class Session final : public net::Handler, private Timer {
   class ClientRun;
   void backend_close(Peer from, std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
   [[nodiscard]] static bool answers_ours(std::uint16_t code) noexcept;
+  void note_answer(Peer from) noexcept;
   void write_held(Side& source) noexcept;
   [[nodiscard]] bool may_hold(std::uint64_t bytes) noexcept;
 
@@ -246,8 +248,10 @@ class Session final : public net::Handler, private Timer {
   void look_for_quiet(Tick now, std::uint32_t& wait_ms) noexcept;
   void feed_from(Peer peer) noexcept;
   void stay() noexcept;
+  void note_compressed() noexcept;
   void leave(Peer peer) noexcept;
   void abandon_reroute() noexcept;
+  void withdraw_attempt() noexcept;
   void drop_waiting() noexcept;
   void look_at_reroute(Tick now, std::uint32_t& wait_ms) noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;
@@ -332,6 +336,7 @@ class Session final : public net::Handler, private Timer {
   std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
+  std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
   bool breaking_ = false;         ///< break_first: the old leg has our Close, the next one waits for its end
   bool swallowing_ = false;       ///< the rest of the client's message under way is thrown away
   bool compressed_ = false;       ///< the client has sent a compressed message

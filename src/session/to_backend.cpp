@@ -43,8 +43,8 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
       position += step.size;
       continue;
     }
-    if (continuity_ == Continuity::until_used && step.starts_frame && step.header.rsv != 0)
-      compressed_ = true;
+    if (continuity_ == Continuity::until_used && step.starts_frame && step.header.rsv != 0 && !compressed_)
+      note_compressed();
     last_data_ = shard_.loop().now();
     if (swallowing_) {  // since before this read: nothing of it is in a run
       begin = position += step.size;
@@ -97,6 +97,9 @@ void Session::remember_ping(const ws::ControlPayload& payload) noexcept {
 void Session::client_close(std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept {
   const std::uint16_t code = ws::close_code(ws::control_payload(frame, header));
   if (phase_ == Phase::open) stay();  // a move that is not done is off
+  // What it has said since the old leg had its Close needs the next one, and that one now.
+  const bool needs_next = phase_ == Phase::open && breaking_ && !replay_.empty();
+  if (needs_next && side(current_).given == Given::whole_ones) detach(reroute_.cause());
   if (current_ != nobody && !breaking_) {
     to_backend_.bytes += frame.size();
     flow(client).bytes.add(frame.size());

@@ -135,6 +135,7 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
       const auto frame = run.rest().first(step.size);
       if (step.header.opcode == ws::Opcode::close) {
         run.stop();
+        if (heard) note_answer(from);
         backend_close(from, frame, step.header);
         return;
       }
@@ -157,23 +158,27 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
       continue;
     }
     run.pass(step.size);
+    if (source.walker.at_message_boundary()) ++answers_;
     if (side(client).close_due != 0 && source.given != Given::part_of_frame) {
       run.stop();
       if (at_boundary(client)) write_due_close(client);
     }
   }
   run.stop();
-  if (heard) {
-    last_data_ = shard_.loop().now();
-    if (from == current_) {
-      // What the leg has not got whole can't be what it answers.
-      answered_ = std::max(answered_, client_messages_ - replay_.unfinished_messages(stream_point()));
-      if (!replay_.empty()) replay_.answered();
-    } else {
-      former_pending_ = 0;
-    }
-  }
+  if (heard) note_answer(from);
   if (source.reading == Reading::frames && !run.rest().empty()) carry(from, run.rest());
+}
+
+// Some of a backend's message has come: what it had before is answered.
+void Session::note_answer(Peer from) noexcept {
+  last_data_ = shard_.loop().now();
+  if (from != current_) {
+    former_pending_ = 0;
+    return;
+  }
+  // What the leg has not got whole can't be what it answers.
+  answered_ = std::max(answered_, client_messages_ - replay_.unfinished_messages(stream_point()));
+  if (!replay_.empty()) replay_.answered();
 }
 
 void Session::write_held(Side& source) noexcept {
@@ -193,7 +198,8 @@ bool Session::may_keep(std::uint64_t bytes) noexcept {
   return false;
 }
 
-// Whether a Close is the answer to our 1001, so that what came before that was read, or has crossed it.
+// Whether a Close may be the answer to our 1001. What came before that was read then, if it has not crossed
+// ours; but whether its answers can still come is another matter: most libraries send nothing behind a Close.
 bool Session::answers_ours(std::uint16_t code) noexcept {
   return code == 1000 || code == 1001 || code == ws::close_code_none;
 }
@@ -205,12 +211,14 @@ void Session::backend_close(Peer from, std::span<const std::byte> frame,
   const std::uint16_t code = ws::close_code(ws::control_payload(frame, header));
   source.close_received = true;
   if (from == former_) {
-    if (answers_ours(code) && source.leg->liveness().unacknowledged_bytes == 0) former_pending_ = 0;
     former_done(from);
     return;
   }
+  if (phase_ == Phase::closing && breaking_)
+    return close_came(from, code);  // it answers ours, not the client's
   const bool whole = source.given == Given::whole_ones;
-  const bool ends_leg_only = breaking_ || standby_ != nobody || route_.is_going(code);
+  const bool expected = breaking_ && answers_ours(code);
+  const bool ends_leg_only = expected || standby_ != nobody || route_.is_going(code);
   if (phase_ == Phase::open && whole && ends_leg_only && (breaking_ || can_reroute(Cause::closing))) {
     detach(breaking_ ? reroute_.cause() : Cause::closing, code);
     return;

@@ -1,5 +1,7 @@
 """Planned moves: make before break, at message boundaries; nothing is lost, doubled or closed."""
 import json
+import threading
+import time
 
 import pytest
 
@@ -62,6 +64,31 @@ def test_an_old_backend_that_never_answers_the_close_is_left_after_close_timeout
     reroutes.say(new, "hello", masked=False)
     assert reroutes.heard(client, "hello")
     assert old.close_code() == 1001
+
+
+def test_a_client_that_reads_nothing_during_a_drain_gets_every_message(start, puppet):
+    """It reads again after all times are over: close_timeout, and the 5 s after which a move need not be quiet."""
+    one, two = puppet(), puppet()
+    proxy = start(reroutes.config(one.address, two.address, route={"close_timeout": "300ms"}))
+    client = wire.open_session(proxy.public, receive_buffer=65536, timeout=20 * harness.SLOWNESS)
+    here = reroutes.whose_turn(one, two)
+    old, _ = here.next()
+
+    def talk():
+        for number in range(10_000):
+            reroutes.say(old, f"{number:1000}", masked=False)
+        assert old.close_code() == 1001
+        old.send(wire.close_frame(1001, masked=False))
+        old.close()
+    talking = threading.Thread(target=talk)
+    talking.start()
+    reroutes.set_state(proxy, here.address, "draining")
+    time.sleep(7)
+    for number in range(10_000):
+        assert reroutes.heard(client, f"{number:1000}")
+    talking.join()
+    reroutes.talks(client, reroutes.next_leg(one, two)[0])
+    assert reroutes.lost_messages(proxy) == (0, 0)
 
 
 def test_a_move_waits_for_the_end_of_the_clients_message(start, puppet):

@@ -25,8 +25,8 @@ inline constexpr std::size_t cause_count = 8;
   return words[static_cast<std::size_t>(cause)];
 }
 
-/// An order to leave a backend gives way to a more urgent one. From 1 on no quiet point is waited for, from 2
-/// on neither for the pace of planned moves nor for a place among them.
+/// An order to leave a backend gives way to a more urgent one. From 2 on neither a quiet point is waited for
+/// nor the pace of planned moves nor a place among them.
 [[nodiscard]] constexpr unsigned urgency(Cause cause) noexcept {
   switch (cause) {
     case Cause::disabled:

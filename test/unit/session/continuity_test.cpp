@@ -4,22 +4,6 @@
 namespace holdfast::session::test {
 namespace {
 
-/// Reroutes are on, with little to hold and no waiting for quiet.
-struct Rerouting : Running {
-  Rerouting() {
-    route.reroute_on = 0xf;
-    route.hold_bytes = 1'000;
-    route.quiet_ms = 0;
-    const std::uint16_t codes[] = {1001, 1012, 1013};
-    for (std::size_t n = 0; n < 3; ++n) route.close_codes[n] = codes[n];
-  }
-  void move(Cause cause) {
-    if (cause == Cause::draining) backend->set_admin_state(upstream::AdminState::draining);
-    if (cause == Cause::unhealthy) backend->set_health(upstream::Health::unhealthy);
-    shard.send(std::make_unique<MoveSessions>(backend, cause, 1'000));
-  }
-};
-
 TEST_CASE("a client whose backend dies goes on with another one and sees nothing of it") {
   Rerouting running;
   Ends ends = running.open_and_greet();

@@ -87,6 +87,11 @@ class Desk final : public RerouteDesk {
     attempts_.pop_front();
     return first;
   }
+  /// Nobody waits for an answer.
+  [[nodiscard]] bool is_idle() {
+    const std::lock_guard lock(mutex_);
+    return attempts_.empty();
+  }
 
  private:
   std::mutex mutex_;
@@ -203,6 +208,7 @@ struct Opening {
   std::uint8_t allowed_rsv = 0;
   std::string upstream = "chat";
   std::uint64_t generation = 0;
+  Continuity continuity = Continuity::whole;
   /// Puts something around a leg before it is handed over; gets its descriptor.
   std::unique_ptr<net::Leg> (*wrap_client)(std::unique_ptr<net::Leg>, int) = nullptr;
 };
@@ -267,6 +273,7 @@ class Running {
     handover->early_to_client = how.early_to_client;
     handover->allowed_rsv = how.allowed_rsv;
     handover->generation = how.generation;
+    handover->continuity = how.continuity;
     shard.expect_one();
     shard.send(std::move(handover));
     return {End(std::move(client_end), client_descriptor),
@@ -318,6 +325,22 @@ class Running {
 
  private:
   std::thread thread_;
+};
+
+/// Reroutes are on, with little to hold and no waiting for quiet.
+struct Rerouting : Running {
+  Rerouting() {
+    route.reroute_on = 0xf;
+    route.hold_bytes = 1'000;
+    route.quiet_ms = 0;
+    const std::uint16_t codes[] = {1001, 1012, 1013};
+    for (std::size_t n = 0; n < 3; ++n) route.close_codes[n] = codes[n];
+  }
+  void move(Cause cause) {
+    if (cause == Cause::draining) backend->set_admin_state(upstream::AdminState::draining);
+    if (cause == Cause::unhealthy) backend->set_health(upstream::Health::unhealthy);
+    shard.send(std::make_unique<MoveSessions>(backend, cause, 1'000));
+  }
 };
 
 }  // namespace holdfast::session::test

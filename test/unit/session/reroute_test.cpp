@@ -48,6 +48,22 @@ TEST_CASE("after a failed attempt the next one waits, later each time, and exclu
   }
 }
 
+TEST_CASE("a move can be called off until it has switched") {
+  Old old;
+  CHECK_FALSE(old.reroute.call_off(old.now));
+  for (int steps = 0; steps < 3; ++steps) {
+    (void)old.reroute.move_due(old.now, Cause::draining);
+    if (steps > 0) CHECK(old.reroute.quiet(old.now) == Todo::ask);
+    if (steps > 1) CHECK(old.reroute.ready(old.now) == Todo::switch_over);
+    CHECK(old.reroute.call_off(old.now));
+    CHECK(old.reroute.state() == State::attached);
+    CHECK_FALSE(old.reroute.attempt_under_way());
+  }
+  (void)old.reroute.move_due(old.now, Cause::disabled);
+  CHECK(old.reroute.call_off(old.now));
+  CHECK(old.reroute.tick(old.now + Reroute::disabled_ms, rules) == Todo::nothing);
+}
+
 TEST_CASE("when nobody else is left the excluded ones are tried again") {
   Old old;
   (void)old.reroute.lost(old.now, Cause::lost, backend_b, 0, rules);
@@ -221,7 +237,7 @@ TEST_CASE("an unhealthy backend's session asks without waiting, and waits less f
 
 TEST_CASE("a move that finds nobody leaves the old leg alone") {
   Old old;
-  (void)old.reroute.move_due(old.now, Cause::removed);
+  (void)old.reroute.move_due(old.now, Cause::disabled);
   CHECK(old.reroute.failed(old.now, AttemptResult::nobody, nullptr, 0, rules) == Todo::stay);
   CHECK(old.reroute.state() == State::attached);
   CHECK(old.reroute.reroutes() == 0);

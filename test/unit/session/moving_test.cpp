@@ -1,0 +1,196 @@
+// Planned moves seen by slow clients: no word of the old backend is lost, however long the client takes.
+#include <doctest/doctest.h>
+
+#include "unit/session/fixture.hpp"
+
+namespace holdfast::session::test {
+namespace {
+
+using ws::Sender;
+
+// A client that does not read: what its backend said is in the way between them.
+struct Slow : Rerouting {
+  Slow() {
+    route.close_timeout_ms = 50;
+    Opening how;
+    how.proxy_buffers = how.peer_buffers = 16 * 1024;
+    ends.emplace(open_and_greet(how));
+    while (sent < stream.size() && ends->backend.wait(POLLOUT, Milliseconds(100)))
+      sent += ends->backend.send_some(std::string_view(stream).substr(sent));
+    REQUIRE(sent < stream.size());
+  }
+  static std::string messages() {
+    std::string all;
+    for (char n = 'a'; all.size() < 2 * 1024 * 1024; n = n == 'z' ? 'a' : static_cast<char>(n + 1))
+      all += from_backend(std::string(700, n));
+    return all;
+  }
+  // The client reads, and the backend goes on with what it had begun to say, and then with `last`.
+  void catch_up(const std::string& last) {
+    route.close_timeout_ms = 60'000;  // how fast this goes is not the matter
+    stream += last;
+    std::string got;
+    while (got.size() < stream.size() - last.size()) {
+      if (sent < stream.size()) sent += ends->backend.send_some(std::string_view(stream).substr(sent));
+      got += ends->client.read_some();
+      REQUIRE_FALSE(ends->client.ended());
+    }
+    ends->client.rest = got.substr(stream.size() - last.size());
+    CHECK((stream.substr(0, stream.size() - last.size()) == got.substr(0, stream.size() - last.size())));
+  }
+  std::string stream = messages();
+  std::size_t sent = 0;
+  std::optional<Ends> ends;
+};
+
+// Story: after close_timeout what had not been read of the old backend was thrown away, though it had
+// answered its Close.
+TEST_CASE("the old backend's time does not run while its client is slow") {
+  Slow slow;
+  slow.move(Cause::unhealthy);
+  End next = slow.answer(*slow.desk.next());
+  CHECK(slow.ends->backend.expect().code() == 1001);
+  next.send(from_backend("from the next one"));
+  CHECK_FALSE(slow.ends->backend.wait(POLLIN, Milliseconds(300)));  // it would see our FIN
+  slow.catch_up(close_from(Sender::server, 1001));
+  CHECK(slow.ends->client.expect().payload == "from the next one");
+}
+
+TEST_CASE("a move that can wait does not begin while the client is blocked") {
+  for (const auto order : {config::MoveOrder::make_first, config::MoveOrder::break_first}) {
+    Slow slow;
+    slow.route.move = order;
+    slow.move(Cause::draining);
+    CHECK_FALSE(slow.ends->backend.wait(POLLIN, Milliseconds(300)));
+    CHECK(slow.desk.is_idle());
+    slow.catch_up("");
+    if (order == config::MoveOrder::break_first) {
+      CHECK(slow.ends->backend.expect().code() == 1001);
+      slow.ends->backend.send(close_from(Sender::server, 1001));
+    }
+    End next = slow.answer(*slow.desk.next());
+    if (order == config::MoveOrder::make_first) CHECK(slow.ends->backend.expect().code() == 1001);
+    slow.ends->client.send(from_client("to the next one"));
+    CHECK(next.expect().payload == "to the next one");
+  }
+}
+
+// Story: a client that read nothing for close_timeout lost what its dead backend had sent.
+TEST_CASE("what a dead backend had sent waits for its client") {
+  Slow slow;
+  const std::string said = slow.stream.substr(0, slow.sent);
+  slow.ends->backend.close();
+  CHECK_FALSE(slow.ends->client.wait(POLLHUP, Milliseconds(300)));
+  CHECK(slow.desk.is_idle());
+  std::string got;
+  const std::size_t whole = said.size() - said.size() % from_backend(std::string(700, 'a')).size();
+  while (got.size() < whole && !slow.ends->client.ended()) got += slow.ends->client.read_some();
+  CHECK((said.substr(0, whole) == got));
+  End next = slow.answer(*slow.desk.next());
+  next.send(from_backend("instead"));
+  CHECK(slow.ends->client.expect().payload == "instead");
+}
+
+// Story: that the old backend answered our Close was taken for its answer to what it had read before.
+TEST_CASE("a Close is no answer to the client's messages") {
+  for (const auto order : {config::MoveOrder::make_first, config::MoveOrder::break_first}) {
+    Rerouting running;
+    running.route.resend_unanswered = 1'000;
+    running.route.move = order;
+    Ends ends = running.open_and_greet();
+    ends.client.send(from_client("request"));
+    CHECK(ends.backend.expect().payload == "request");
+    std::optional<End> next;
+    if (order == config::MoveOrder::make_first) {
+      running.move(Cause::unhealthy);
+      next.emplace(running.answer(*running.desk.next()));
+    } else {
+      running.move(Cause::draining);  // after the 5 s in which it might have been answered
+    }
+    CHECK(ends.backend.expect().code() == 1001);
+    ends.backend.send(close_from(Sender::server, 1001));
+    if (!next) next.emplace(running.answer(*running.desk.next()));
+    CHECK(ends.backend.read_to_end().empty());
+    ends.client.send(from_client("another"));
+    CHECK(next->expect().payload == "another");  // the old one works: nothing is given again
+    CHECK(running.cells.unconfirmed.value() == 1);
+    CHECK(running.cells.undelivered.value() == 0);
+  }
+}
+
+// Story: whatever came behind our Close was taken for its answer.
+TEST_CASE("break_first: a Close of the application's or the client's crosses ours") {
+  Rerouting running;
+  running.route.move = config::MoveOrder::break_first;
+  Ends ends = running.open_and_greet();
+  running.move(Cause::draining);
+  CHECK(ends.backend.expect().code() == 1001);
+  SUBCASE("the application's wish is forwarded") {
+    ends.backend.send(close_from(Sender::server, 4001));
+    CHECK(ends.client.expect().code() == 4001);
+    ends.client.send(close_from(Sender::client, 4001));
+    CHECK(running.notes.next_record()->reason == Reason::backend_closed);
+  }
+  SUBCASE("the client gets the answer to its own") {
+    ends.client.send(close_from(Sender::client, 1000));
+    CHECK_FALSE(ends.backend.wait(POLLIN, Milliseconds(50)));
+    ends.backend.send(close_from(Sender::server, 1001));
+    CHECK(ends.client.close_then_end() == 1000);
+    CHECK(running.notes.next_record()->reason == Reason::client_closed);
+  }
+  SUBCASE("and what it had said before that is delivered") {
+    ends.client.send(from_client("last words") + close_from(Sender::client, 1000));
+    End next = running.answer(*running.desk.next());
+    CHECK(next.expect().payload == "last words");
+    CHECK(next.expect().code() == 1000);
+    next.send(close_from(Sender::server, 1000));
+    CHECK(ends.client.close_then_end() == 1000);
+    CHECK(running.cells.undelivered.value() == 0);
+  }
+}
+
+// Story: those that were swallowed counted as answers that the client got.
+TEST_CASE("no more answers to the preamble are swallowed than the client has got") {
+  Rerouting running;
+  running.route.preamble = running.route.preamble_answers = 2;
+  Ends ends = running.open();
+  ends.client.send(from_client("login") + from_client("subscribe"));
+  CHECK(ends.backend.expect().payload == "login");
+  CHECK(ends.backend.expect().payload == "subscribe");
+  running.route.preamble_answers = 0;  // a reload: not for sessions that are open
+  ends.backend.send(from_backend("welcome"));
+  CHECK(ends.client.expect().payload == "welcome");
+  ends.backend.close();
+  End second = running.answer(*running.desk.next());
+  second.send(from_backend("welcome at the second"));
+  CHECK(second.expect().payload == "login");
+  CHECK(second.expect().payload == "subscribe");
+  second.close();
+  End third = running.answer(*running.desk.next());
+  third.send(from_backend("welcome at the third") + from_backend("subscribed"));
+  CHECK(ends.client.expect().payload == "subscribed");
+}
+
+// Story: only the order asked whether the session can be moved; what it began went on.
+TEST_CASE("a move is off when the client begins to compress with a context") {
+  Rerouting running;
+  Opening how;
+  how.continuity = Continuity::until_used;
+  how.allowed_rsv = ws::rsv1;
+  Ends ends = running.open_and_greet(how);
+  std::string compressed = from_client("squeezed");
+  compressed[0] = static_cast<char>(compressed[0] | ws::rsv1);
+  running.move(Cause::unhealthy);
+  const auto attempt = running.desk.next();
+  ends.client.send(compressed);
+  CHECK(ends.backend.expect().payload == "squeezed");
+  CHECK(attempt->withdrawn->load());
+  End unused = running.answer(*attempt);
+  CHECK_FALSE(unused.next());
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  ends.client.send(compressed);
+  CHECK(ends.backend.expect().payload == "squeezed");
+}
+
+}  // namespace
+}  // namespace holdfast::session::test
