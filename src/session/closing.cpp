@@ -73,7 +73,7 @@ void Session::input_ended(Peer from, net::IoState state) noexcept {
   }
   if (phase_ == Phase::closing) {
     // Its Close is here or will never come; a leg that is dead can't be told anything either.
-    if (state == net::IoState::failed) drop(from);
+    if (state == net::IoState::failed || source.write_broken) drop(from);
     settle_if_done();
     return;
   }

@@ -278,6 +278,7 @@ TEST_CASE("a move waits for the end of the client's message under way") {
   ends.client.send(message.substr(0, 9));
   CHECK(ends.backend.read_some() == message.substr(0, 9));
   End next = running.answer(*attempt);
+  running.sync();
   ends.client.send(message.substr(9) + from_client("next"));
   ends.backend.rest = message.substr(0, 9);
   CHECK(ends.backend.expect().payload == "0123456789");

@@ -303,6 +303,13 @@ class Running {
     shard.send(std::move(reply));
     return End(net::make_plain_leg(std::move(back.theirs)), descriptor);
   }
+  /// Everything that was sent to the shard before has been taken; what goes through sockets may overtake it.
+  void sync() {
+    auto order = std::make_unique<ListSessions>();
+    auto answer = order->answer.get_future();
+    shard.send(std::move(order));
+    answer.get();
+  }
   void refuse(const Attempt& attempt, AttemptResult result) {
     auto reply = std::make_unique<AttemptReply>();
     reply->session = attempt.session;
