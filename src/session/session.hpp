@@ -337,10 +337,10 @@ class Session final : public net::Handler, private Timer {
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
-  bool breaking_ = false;         ///< break_first: the old leg has our Close, the next one waits for its end
-  bool swallowing_ = false;       ///< the rest of the client's message under way is thrown away
-  bool compressed_ = false;       ///< the client has sent a compressed message
-  std::optional<Cause> ordered_;  ///< what it waits for in the shard's queue of moves
+  bool breaking_ = false;          ///< break_first: the old leg has our Close, the next one waits for its end
+  bool swallowing_ = false;        ///< the rest of the client's message under way is thrown away
+  bool compressed_ = false;        ///< the client has sent a compressed message
+  std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
   bool stranded_ = false;
   bool removed_ = false;       ///< its backend is no longer in the configuration
   bool move_counted_ = false;  ///< holds one of the shard's places for moves under way

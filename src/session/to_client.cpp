@@ -216,10 +216,17 @@ void Session::backend_close(Peer from, std::span<const std::byte> frame,
   }
   if (phase_ == Phase::closing && breaking_)
     return close_came(from, code);  // it answers ours, not the client's
-  const bool whole = source.given == Given::whole_ones;
   const bool expected = breaking_ && answers_ours(code);
   const bool ends_leg_only = expected || standby_ != nobody || route_.is_going(code);
-  if (phase_ == Phase::open && whole && ends_leg_only && (breaking_ || can_reroute(Cause::closing))) {
+  if (phase_ == Phase::open && ends_leg_only && (breaking_ || can_reroute(Cause::closing))) {
+    // Half a message that the client has can't be taken back (promise 3).
+    if (source.given != Given::whole_ones) {
+      if (at_boundary(from) && !has_unsent(from)) {
+        write(from, ws::encode_close(code, {}, mask_for(from)).view());
+        source.close_written = true;
+      }
+      return end(reason_of_cut(source.given));
+    }
     detach(breaking_ ? reroute_.cause() : Cause::closing, code);
     return;
   }

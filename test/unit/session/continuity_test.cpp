@@ -157,6 +157,16 @@ TEST_CASE("a fragmented message that was begun can't be finished by another back
     ends.client.send(close_from(ws::Sender::client, 1012));
     CHECK(running.notes.next_record()->reason == Reason::cut_mid_message);
   }
+  SUBCASE("nor by one that says Close 1001 in the middle of it") {
+    Ends ends = running.open_and_greet();
+    ends.backend.send(first);
+    CHECK(ends.client.expect().payload == "first part");
+    ends.backend.send(close_from(ws::Sender::server, 1001));
+    CHECK(ends.client.expect().code() == 1012);
+    CHECK(ends.backend.close_then_end() != 0);
+    ends.client.send(close_from(ws::Sender::client, 1012));
+    CHECK(running.notes.next_record()->reason == Reason::cut_mid_message);
+  }
   SUBCASE("hold_unit message: the client has nothing of it and goes on") {
     running.route.hold_unit = config::HoldUnit::message;
     Ends ends = running.open_and_greet();
