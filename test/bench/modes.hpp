@@ -1,4 +1,4 @@
-// The three lives of the bench_load binary.
+// The lives of the bench_load binary.
 #pragma once
 
 #include <cstddef>
@@ -48,5 +48,17 @@ struct SequenceOptions {
 // each affected session's longest wait for any answer; `before` and `after` = latencies before the mark, and
 // after it of sessions that it does not affect. The end of stdin ends the process.
 int run_sequences(const SequenceOptions& options);
+
+struct RelayOptions {
+  std::uint16_t plain_port = 0;
+  std::uint16_t tls_port = 0;
+  std::uint16_t backend_port = 0;
+  const char* chain = "";  // PEM files
+  const char* key = "";
+};
+
+// Relays bytes between both ports of 127.0.0.1 and the backend until the process is killed.
+// Returns (1) only when it can't listen or can't use the certificate.
+int run_relay(const RelayOptions& options);
 
 }  // namespace holdfast::bench
