@@ -22,7 +22,7 @@ int usage() {
   std::fputs(
       "usage: bench_load echo [PORT SIGNATURE fin|reset]\n"
       "       bench_load relay PLAIN_PORT TLS_PORT BACKEND_PORT CHAIN KEY\n"
-      "       bench_load load PORT CONNECTIONS BYTES plain|tls echo|idle\n"
+      "       bench_load load PORT CONNECTIONS BYTES plain|tls echo|idle IN_FLIGHT\n"
       "       bench_load sequence PORT SESSIONS PERIOD_MS\n",
       stderr);
   return 2;
@@ -56,6 +56,7 @@ int load(char** argument) {
   options.message_bytes = std::strtoul(argument[2], nullptr, 10);
   options.transport = transport_of(argument[3]);
   options.traffic = std::string_view(argument[4]) == "idle" ? Traffic::idle : Traffic::echo;
+  options.in_flight = std::strtoul(argument[5], nullptr, 10);
   return run_load(options);
 }
 
@@ -73,7 +74,7 @@ int run(int count, char** argument) {
   if (mode == "echo" && count == 1) return run_echo({});
   if (mode == "echo" && count == 4) return echo(argument + 1);
   if (mode == "relay" && count == 6) return relay(argument + 1);
-  if (mode == "load" && count == 6) return load(argument + 1);
+  if (mode == "load" && count == 7) return load(argument + 1);
   if (mode == "sequence" && count == 4) return sequence(argument + 1);
   return usage();
 }

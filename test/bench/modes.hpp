@@ -25,7 +25,8 @@ enum class Traffic { echo, idle };
 struct LoadOptions {
   std::uint16_t port = 0;
   std::size_t connections = 1;
-  std::size_t message_bytes = 128;  // payload; one message is in flight per connection
+  std::size_t message_bytes = 128;  // payload
+  std::size_t in_flight = 1;        // messages per connection
   Transport transport = Transport::plain;
   Traffic traffic = Traffic::echo;
 };

@@ -63,6 +63,7 @@ http {{
   server {{
     listen 127.0.0.1:{plain} backlog=4096;
     listen 127.0.0.1:{tls} ssl backlog=4096;
+    ssl_protocols TLSv1.2 TLSv1.3; # its default was without 1.3 until 1.23.4
     ssl_certificate {folder}/chain.pem;
     ssl_certificate_key {folder}/key.pem;
     location / {{
@@ -125,6 +126,9 @@ class Proxy:
         self.process = process
         self.plain_port = plain_port
         self.tls_port = tls_port
+
+    def port(self, transport):
+        return self.tls_port if transport == "tls" else self.plain_port
 
     def pids(self):
         found = [self.process.pid]

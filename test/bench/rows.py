@@ -1,0 +1,79 @@
+"""The rows of test/bench/run: what each one does to a proxy, and what it reads off it."""
+import dataclasses
+import time
+
+import stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Echo:
+    """A closed loop: each echo is answered by the next message."""
+    transport: str
+    size: int
+    connections: int
+    in_flight: int = 1
+    unit = "CPU us per round trip (whole core)"
+
+    def title(self, _options):
+        flight = f", {self.in_flight} in flight" if self.in_flight > 1 else ""
+        return f"{self.transport}, {self.size} B x {self.connections}{flight}"
+
+    def measure(self, proxy, options):
+        with stage.Load(options.loader, "load", proxy.port(self.transport), self.connections, self.size,
+                        self.transport, "echo", self.in_flight) as load:
+            return {"": cpu_per_count(load, proxy, options.seconds)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Idle:
+    """Sessions that are open and silent."""
+    transport: str
+    unit = "bytes per session"
+
+    def title(self, options):
+        return f"{self.transport}-idle, {options.idle_sessions} sessions"
+
+    def measure(self, proxy, options):
+        before = proxy.pss_bytes()
+        with stage.Load(options.loader, "load", proxy.port(self.transport), options.idle_sessions, 128,
+                        self.transport, "idle", 1):
+            return {"": (settled_memory(proxy) - before) / options.idle_sessions}
+
+
+ROWS = {
+    "plain-128": Echo("plain", 128, 1000),
+    "tls-128": Echo("tls", 128, 1000),
+    "plain-pipelined": Echo("plain", 128, 50, 16),
+    "tls-pipelined": Echo("tls", 128, 50, 16),
+    "plain-16k": Echo("plain", 16384, 100),
+    "tls-16k": Echo("tls", 16384, 100),
+    "plain-1m": Echo("plain", 1 << 20, 8),
+    "tls-1m": Echo("tls", 1 << 20, 8),
+    "plain-idle": Idle("plain"),
+    "tls-idle": Idle("tls"),
+}
+
+
+def cpu_per_count(load, proxy, seconds):
+    """Microseconds of the proxy's processes, and of its whole CPU, per thing that the load has counted."""
+    time.sleep(seconds / 3)  # warm-up: this is a measurement, not a test
+    count, process, core = load.count(), proxy.cpu_seconds(), stage.core_seconds()
+    time.sleep(seconds)
+    done = load.count() - count
+    process, core = proxy.cpu_seconds() - process, stage.core_seconds() - core
+    if done == 0:
+        raise RuntimeError("nothing was completed")
+    return process / done * 1e6, core / done * 1e6
+
+
+def settled_memory(proxy):
+    """Bytes of Pss, once two readings agree within 1 %."""
+    deadline = time.monotonic() + 15
+    last = 0
+    while time.monotonic() < deadline:
+        now = proxy.pss_bytes()
+        if abs(now - last) <= now / 100:
+            break
+        last = now
+        time.sleep(0.5)
+    return now
