@@ -21,10 +21,6 @@ constexpr std::size_t scratch_bytes = 256 * 1024;
 constexpr std::size_t handshakes_at_once = 64;
 constexpr char mask[4] = {0x11, 0x5a, 0x3c, 0x77};
 
-constexpr std::string_view request =
-    "GET /bench HTTP/1.1\r\nHost: bench.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
 enum class Phase { connecting, awaiting_head, open, lost };
 
 struct Client {

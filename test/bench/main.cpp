@@ -23,6 +23,7 @@ int usage() {
       "usage: bench_load echo [PORT SIGNATURE fin|reset]\n"
       "       bench_load relay PLAIN_PORT TLS_PORT BACKEND_PORT CHAIN KEY\n"
       "       bench_load load PORT CONNECTIONS BYTES plain|tls echo|idle IN_FLIGHT\n"
+      "       bench_load handshake PORT AT_ONCE plain|tls|resumed\n"
       "       bench_load sequence PORT SESSIONS PERIOD_MS\n",
       stderr);
   return 2;
@@ -60,6 +61,16 @@ int load(char** argument) {
   return run_load(options);
 }
 
+int handshake(char** argument) {
+  HandshakeOptions options;
+  const std::string_view kind = argument[2];
+  options.port = port_of(argument[0]);
+  options.at_once = std::strtoul(argument[1], nullptr, 10);
+  options.transport = kind == "plain" ? Transport::plain : Transport::tls;
+  options.tickets = kind == "resumed" ? Tickets::use : Tickets::ignore;
+  return run_handshakes(options);
+}
+
 int sequence(char** argument) {
   SequenceOptions options;
   options.port = port_of(argument[0]);
@@ -75,6 +86,7 @@ int run(int count, char** argument) {
   if (mode == "echo" && count == 4) return echo(argument + 1);
   if (mode == "relay" && count == 6) return relay(argument + 1);
   if (mode == "load" && count == 7) return load(argument + 1);
+  if (mode == "handshake" && count == 4) return handshake(argument + 1);
   if (mode == "sequence" && count == 4) return sequence(argument + 1);
   return usage();
 }

@@ -36,6 +36,19 @@ struct LoadOptions {
 // Returns 1 if a connection can't be opened.
 int run_load(const LoadOptions& options);
 
+enum class Tickets { ignore, use };
+
+struct HandshakeOptions {
+  std::uint16_t port = 0;
+  std::size_t at_once = 32;
+  Transport transport = Transport::plain;
+  Tickets tickets = Tickets::ignore;  // use = all resume the first session; it is an error if one can't
+};
+
+// Sessions come (until their 101) and go (Close, then the proxy's FIN) in a closed loop. Says "open 1" after
+// the first; each line on stdin is answered by "count SESSIONS FAILURES"; the end of stdin ends the process.
+int run_handshakes(const HandshakeOptions& options);
+
 struct SequenceOptions {
   std::uint16_t port = 0;
   std::size_t sessions = 1;

@@ -25,6 +25,22 @@ class Echo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Handshake:
+    """Sessions that come, get their 101, and go: a closed loop."""
+    transport: str
+    kind: str
+    at_once = 32
+    unit = "CPU us per session (whole core)"
+
+    def title(self, _options):
+        return f"{'TLS resumed' if self.kind == 'resumed' else self.kind} handshakes, {self.at_once} at once"
+
+    def measure(self, proxy, options):
+        with stage.Load(options.loader, "handshake", proxy.port(self.transport), self.at_once, self.kind) as load:
+            return {"": cpu_per_count(load, proxy, options.seconds)}
+
+
+@dataclasses.dataclass(frozen=True)
 class Idle:
     """Sessions that are open and silent."""
     transport: str
@@ -49,6 +65,9 @@ ROWS = {
     "tls-16k": Echo("tls", 16384, 100),
     "plain-1m": Echo("plain", 1 << 20, 8),
     "tls-1m": Echo("tls", 1 << 20, 8),
+    "plain-handshake": Handshake("plain", "plain"),
+    "tls-handshake": Handshake("tls", "tls"),
+    "tls-resumed": Handshake("tls", "resumed"),
     "plain-idle": Idle("plain"),
     "tls-idle": Idle("tls"),
 }

@@ -16,6 +16,11 @@
 
 namespace holdfast::bench {
 
+// The shortest head that every proxy takes.
+constexpr std::string_view request =
+    "GET /bench HTTP/1.1\r\nHost: bench.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
 struct FreeSsl {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
   void operator()(SSL_CTX* ssl) const { SSL_CTX_free(ssl); }
