@@ -76,7 +76,7 @@ class Load {
     if (next_ == clients_.size()) return;
     Client& client = clients_[next_++];
     if (!client.wire.begin(options_.port, tls_.get())) return lose(client);
-    client.unsent = request;
+    client.unsent = options_.traffic == Traffic::idle ? browser_request : request;
     client.wire.watch(epoll_, &client);
   }
 
@@ -147,7 +147,7 @@ class Load {
       if (opcode == opcode_ping) pong(client, ping);
       if (opcode <= opcode_binary) {
         ++load.round_trips_;
-        ++client.owed;
+        if (load.options_.traffic == Traffic::echo) ++client.owed;
       }
       ping.clear();
     }
@@ -200,9 +200,18 @@ class Load {
     char line[256];
     const ssize_t size = read(STDIN_FILENO, line, sizeof line);
     if (size <= 0) return false;
+    if (std::string_view(line, static_cast<std::size_t>(size)).starts_with("once")) {
+      for (Client& client : clients_) say(client);
+    }
     std::printf("count %llu %zu\n", round_trips_, lost_);
     std::fflush(stdout);
     return true;
+  }
+
+  void say(Client& client) {
+    if (client.phase != Phase::open) return;
+    ++client.owed;
+    if (!flush(client)) lose(client);
   }
 
   LoadOptions options_;

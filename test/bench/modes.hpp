@@ -31,9 +31,10 @@ struct LoadOptions {
   Traffic traffic = Traffic::echo;
 };
 
-// Opens all connections (64 handshakes at a time), says "open N", then echoes (or idles). Each line on
-// stdin is answered by "count ROUND_TRIPS LOST_CONNECTIONS"; the end of stdin ends the process.
-// Returns 1 if a connection can't be opened.
+// Opens all connections (64 handshakes at a time), says "open N", then echoes, or idles behind a request head
+// as browsers send it. Each line on stdin is answered by "count ROUND_TRIPS LOST_CONNECTIONS"; "once" also
+// lets each idle connection send one message. The end of stdin ends the process. Returns 1 if a connection
+// can't be opened.
 int run_load(const LoadOptions& options);
 
 enum class Tickets { ignore, use };

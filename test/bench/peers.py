@@ -153,6 +153,9 @@ class Proxy:
             kib += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+)", rollup, re.M)))
         return kib * 1024
 
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
+
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         try:

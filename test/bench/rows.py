@@ -40,9 +40,19 @@ class Handshake:
             return {"": cpu_per_count(load, proxy, options.seconds)}
 
 
+def idle_load(proxy, transport, options):
+    return stage.Load(options.loader, "load", proxy.port(transport), options.idle_sessions, 128, transport, "idle", 1)
+
+
+def echo_once(load, options):
+    """Each session sends a message and gets its echo."""
+    load.ask("once")
+    wait_until(lambda: load.count() >= options.idle_sessions, "not every session got its echo")
+
+
 @dataclasses.dataclass(frozen=True)
 class Idle:
-    """Sessions that are open and silent."""
+    """Sessions that are open and silent; their heads are a browser's, 1 KB."""
     transport: str
     unit = "bytes per session"
 
@@ -51,9 +61,35 @@ class Idle:
 
     def measure(self, proxy, options):
         before = proxy.pss_bytes()
-        with stage.Load(options.loader, "load", proxy.port(self.transport), options.idle_sessions, 128,
-                        self.transport, "idle", 1):
-            return {"": (settled_memory(proxy) - before) / options.idle_sessions}
+        with idle_load(proxy, self.transport, options) as load:
+            values = {"": (settled_memory(proxy) - before) / options.idle_sessions}
+            if options.after_traffic:
+                echo_once(load, options)
+                values["after traffic"] = (settled_memory(proxy) - before) / options.idle_sessions
+        return values
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconnects:
+    """The same number of sessions comes, echoes once, and goes, ten times: does memory stick? TLS, because its
+    sessions have everything that plain ones have."""
+    transport: str = "tls"
+    times: int = 10
+    unit = "memory after the last / after the first"
+
+    def title(self, options):
+        return f"{options.idle_sessions} {self.transport} sessions come and go {self.times} times"
+
+    def measure(self, proxy, options):
+        empty = proxy.descriptors()
+        memory = []
+        for _ in range(self.times):
+            with idle_load(proxy, self.transport, options) as load:
+                echo_once(load, options)
+            # A few are left for what a proxy opens for itself meanwhile.
+            wait_until(lambda: proxy.descriptors() <= empty + 10, "sessions stayed after their clients had gone")
+            memory.append(settled_memory(proxy))
+        return {"": memory[-1] / memory[0]}
 
 
 ROWS = {
@@ -70,6 +106,7 @@ ROWS = {
     "tls-resumed": Handshake("tls", "resumed"),
     "plain-idle": Idle("plain"),
     "tls-idle": Idle("tls"),
+    "reconnects": Reconnects(),
 }
 
 
@@ -83,6 +120,14 @@ def cpu_per_count(load, proxy, seconds):
     if done == 0:
         raise RuntimeError("nothing was completed")
     return process / done * 1e6, core / done * 1e6
+
+
+def wait_until(condition, complaint, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(complaint)
+        time.sleep(0.1)
 
 
 def settled_memory(proxy):

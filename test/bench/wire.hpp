@@ -21,6 +21,22 @@ constexpr std::string_view request =
     "GET /bench HTTP/1.1\r\nHost: bench.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
+// 1 KB, as Chromium sends it behind a page with cookies: what a proxy that can reroute has to remember.
+constexpr std::string_view browser_request =
+    "GET /bench HTTP/1.1\r\nHost: bench.test\r\nConnection: Upgrade\r\nPragma: no-cache\r\n"
+    "Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like "
+    "Gecko) Chrome/131.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\nOrigin: https://bench.test\r\n"
+    "Sec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    "Accept-Language: en-GB,en;q=0.9,de-DE;q=0.8,de;q=0.7,en-US;q=0.6\r\n"
+    "Cookie: session=eyJ1c2VyIjo0MjgxNzUsInNpbmNlIjoiMjAyNi0xMS0yNFQxMjowMDowMFoiLCJyb2xlIjoidHJhZGVyIn0."
+    "q7X0c1mV9bK2tR5wY8nZ4hJ6dF3gL1sA0pQ; consent=analytics%3D0%26marketing%3D0%26version%3D7; theme=dark; "
+    "timezone=Europe%2FBerlin; currency=EUR; "
+    "region=eu-central-1; _ga=GA1.2.1837465920.1763980000; _gid=GA1.2.918273645.1763980000; "
+    "csrf=5f2b8c1e9d7a4036b1c8e2f70a9d3b64c5e8f1a2; layout=%7B%22columns%22%3A%5B%22bid%22%2C%22ask%22%2C"
+    "%22last%22%2C%22volume%22%5D%2C%22sort%22%3A%22symbol%22%2C%22rows%22%3A50%7D\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate; "
+    "client_max_window_bits\r\n\r\n";
+
 struct FreeSsl {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
   void operator()(SSL_CTX* ssl) const { SSL_CTX_free(ssl); }
