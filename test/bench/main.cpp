@@ -24,6 +24,7 @@ int usage() {
       "       bench_load relay PLAIN_PORT TLS_PORT BACKEND_PORT CHAIN KEY\n"
       "       bench_load load PORT CONNECTIONS BYTES plain|tls echo|idle IN_FLIGHT\n"
       "       bench_load handshake PORT AT_ONCE plain|tls|resumed\n"
+      "       bench_load paced PORT CONNECTIONS BYTES plain|tls RATE SECONDS\n"
       "       bench_load sequence PORT SESSIONS PERIOD_MS\n",
       stderr);
   return 2;
@@ -71,6 +72,17 @@ int handshake(char** argument) {
   return run_handshakes(options);
 }
 
+int paced(char** argument) {
+  PacedOptions options;
+  options.port = port_of(argument[0]);
+  options.connections = std::strtoul(argument[1], nullptr, 10);
+  options.message_bytes = std::strtoul(argument[2], nullptr, 10);
+  options.transport = transport_of(argument[3]);
+  options.rate = std::strtoul(argument[4], nullptr, 10);
+  options.seconds = std::strtoul(argument[5], nullptr, 10);
+  return run_paced(options);
+}
+
 int sequence(char** argument) {
   SequenceOptions options;
   options.port = port_of(argument[0]);
@@ -87,6 +99,7 @@ int run(int count, char** argument) {
   if (mode == "relay" && count == 6) return relay(argument + 1);
   if (mode == "load" && count == 7) return load(argument + 1);
   if (mode == "handshake" && count == 4) return handshake(argument + 1);
+  if (mode == "paced" && count == 7) return paced(argument + 1);
   if (mode == "sequence" && count == 4) return sequence(argument + 1);
   return usage();
 }

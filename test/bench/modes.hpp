@@ -50,6 +50,20 @@ struct HandshakeOptions {
 // the first; each line on stdin is answered by "count SESSIONS FAILURES"; the end of stdin ends the process.
 int run_handshakes(const HandshakeOptions& options);
 
+struct PacedOptions {
+  std::uint16_t port = 0;
+  std::size_t connections = 1;
+  std::size_t message_bytes = 128;  // at least 8
+  Transport transport = Transport::plain;
+  std::uint64_t rate = 1000;  // messages per second, of all connections together
+  std::uint64_t seconds = 60;
+};
+
+// Opens all connections, says "open N", then sends at fixed times (an open loop), one second of warm-up
+// first, and says one line of JSON: messages sent and unanswered; `latency` from the intended time to the
+// echo and `lateness` of our own sending, in ms. Returns 1 if a connection can't be opened or is lost.
+int run_paced(const PacedOptions& options);
+
 struct SequenceOptions {
   std::uint16_t port = 0;
   std::size_t sessions = 1;
