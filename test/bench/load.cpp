@@ -1,24 +1,18 @@
 // The load generator of the bench: raw WebSocket clients over TCP or TLS on one epoll thread, so cheap
-// that the proxy is what is measured. One message in flight per connection (closed loop).
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/ssl.h>
+// that the proxy is what is measured. Closed loop: each echo is answered by the next message.
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "frames.hpp"
 #include "modes.hpp"
+#include "wire.hpp"
 
 namespace holdfast::bench {
 namespace {
@@ -27,25 +21,15 @@ constexpr std::size_t scratch_bytes = 256 * 1024;
 constexpr std::size_t handshakes_at_once = 64;
 constexpr char mask[4] = {0x11, 0x5a, 0x3c, 0x77};
 
-constexpr std::string_view request =
-    "GET /bench HTTP/1.1\r\nHost: bench.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-struct FreeSsl {
-  void operator()(SSL* ssl) const { SSL_free(ssl); }
-  void operator()(SSL_CTX* ssl) const { SSL_CTX_free(ssl); }
-};
-
-enum class Phase { connecting, handshaking, awaiting_head, open, lost };
-enum class Io { done, blocked, failed };
+enum class Phase { connecting, awaiting_head, open, lost };
 
 struct Client {
-  int descriptor = -1;
+  Wire wire;
   Phase phase = Phase::connecting;
-  std::unique_ptr<SSL, FreeSsl> ssl;
   std::string head;         // the answer until its empty line
-  std::string_view unsent;  // into the shared frame, the request, or `own`
+  std::string_view unsent;  // into the shared frames, the request, or `own`
   std::string own;          // only when a pong has to be put behind something else
+  std::size_t owed = 0;     // messages to send once `unsent` is
   FrameReader reader;
 };
 
@@ -56,14 +40,13 @@ class Load {
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
         scratch_(scratch_bytes),
         clients_(options.connections) {
-    append_header(frame_, opcode_binary, options.message_bytes, mask);
+    std::string frame;
+    append_header(frame, opcode_binary, options.message_bytes, mask);
     for (std::size_t i = 0; i < options.message_bytes; ++i)
-      frame_.push_back(static_cast<char>('a' ^ mask[i & 3]));
-    if (options.transport == Transport::tls) {
-      tls_.reset(SSL_CTX_new(TLS_client_method()));
-      SSL_CTX_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                       SSL_MODE_RELEASE_BUFFERS);
-    }
+      frame.push_back(static_cast<char>('a' ^ mask[i & 3]));
+    frame_bytes_ = frame.size();
+    for (std::size_t i = 0; i < options.in_flight; ++i) frames_ += frame;
+    if (options.transport == Transport::tls) tls_ = make_client_context();
     epoll_event event{EPOLLIN, {nullptr}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &event);
   }
@@ -92,62 +75,28 @@ class Load {
   void connect_next() {
     if (next_ == clients_.size()) return;
     Client& client = clients_[next_++];
-    client.descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(options_.port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int on = 1;
-    setsockopt(client.descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const int result = connect(client.descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address);
-    if (client.descriptor < 0 || (result != 0 && errno != EINPROGRESS)) return lose(client);
-    if (tls_) {
-      client.ssl.reset(SSL_new(tls_.get()));
-      SSL_set_fd(client.ssl.get(), client.descriptor);
-      SSL_set_tlsext_host_name(client.ssl.get(), "bench.test");
-      SSL_set_connect_state(client.ssl.get());
-    }
-    client.unsent = request;
-    epoll_event event{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&client}};
-    epoll_ctl(epoll_, EPOLL_CTL_ADD, client.descriptor, &event);
+    if (!client.wire.begin(options_.port, tls_.get())) return lose(client);
+    client.unsent = options_.traffic == Traffic::idle ? browser_request : request;
+    client.wire.watch(epoll_, &client);
   }
 
   void turn(Client& client) {
     if (client.phase == Phase::lost) return;
-    if (client.phase == Phase::connecting) client.phase = tls_ ? Phase::handshaking : Phase::awaiting_head;
-    if (client.phase == Phase::handshaking) {
-      const int result = SSL_do_handshake(client.ssl.get());
-      if (result != 1) {
-        if (state_of(client, result) == Io::failed) lose(client);
-        return;
-      }
+    if (client.phase == Phase::connecting) {
+      const Io state = client.wire.handshake();
+      if (state == Io::failed) lose(client);
+      if (state != Io::done) return;
       client.phase = Phase::awaiting_head;
     }
     if (!flush(client) || !read_all(client)) lose(client);
   }
 
-  static Io state_of(Client& client, int result) {
-    const int error = SSL_get_error(client.ssl.get(), result);
-    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? Io::blocked : Io::failed;
-  }
-
-  // Bytes read, 0 when nothing is there, -1 at the end of the connection.
-  ssize_t receive(Client& client) {
-    if (client.ssl) {
-      const int size = SSL_read(client.ssl.get(), scratch_.data(), static_cast<int>(scratch_.size()));
-      if (size > 0) return size;
-      return state_of(client, size) == Io::blocked ? 0 : -1;
-    }
-    const ssize_t size = recv(client.descriptor, scratch_.data(), scratch_.size(), 0);
-    if (size > 0) return size;
-    return size < 0 && errno == EAGAIN ? 0 : -1;
-  }
-
   bool read_all(Client& client) {
     for (;;) {
-      const ssize_t size = receive(client);
+      const ssize_t size = client.wire.receive(scratch_.data(), scratch_.size());
       if (size <= 0) return size == 0;
-      const bool more_likely = client.ssl || static_cast<std::size_t>(size) == scratch_.size();
+      const bool more_likely =
+          client.wire.ssl() != nullptr || static_cast<std::size_t>(size) == scratch_.size();
       if (!take(client, scratch_.data(), static_cast<std::size_t>(size))) return false;
       if (!more_likely) return true;
     }
@@ -178,14 +127,14 @@ class Load {
       std::fflush(stdout);
     }
     connect_next();
-    if (options_.traffic == Traffic::echo) client.unsent = frame_;
+    if (options_.traffic == Traffic::echo) client.owed = options_.in_flight;
   }
 
   struct EchoSink {
     Load& load;
     Client& client;
     int opcode = 0;
-    std::string ping;
+    std::string ping = {};
     bool closed = false;
 
     void header(const FrameHeader& header) {
@@ -198,25 +147,16 @@ class Load {
       if (opcode == opcode_ping) pong(client, ping);
       if (opcode <= opcode_binary) {
         ++load.round_trips_;
-        load.queue_frame(client);
+        if (load.options_.traffic == Traffic::echo) ++client.owed;
       }
       ping.clear();
     }
   };
 
   bool deliver(Client& client, char* data, std::size_t size) {
-    EchoSink sink{*this, client, 0, {}, false};
+    EchoSink sink{*this, client};
     client.reader.feed(data, size, sink);
     return !sink.closed && flush(client);
-  }
-
-  // Behind what is still unsent (a pong, or the message before it).
-  void queue_frame(Client& client) {
-    if (client.unsent.empty()) {
-      client.unsent = frame_;
-    } else {
-      append(client, frame_);
-    }
   }
 
   static void pong(Client& client, const std::string& payload) {
@@ -234,29 +174,25 @@ class Load {
     client.unsent = client.own;
   }
 
-  static bool flush(Client& client) {
-    while (!client.unsent.empty()) {
-      ssize_t sent = 0;
-      if (client.ssl) {
-        sent = SSL_write(client.ssl.get(), client.unsent.data(), static_cast<int>(client.unsent.size()));
-        if (sent <= 0) return state_of(client, static_cast<int>(sent)) == Io::blocked;
-      } else {
-        sent = send(client.descriptor, client.unsent.data(), client.unsent.size(), MSG_NOSIGNAL);
-        if (sent < 0) return errno == EAGAIN;
+  bool flush(Client& client) {
+    for (;;) {
+      if (client.unsent.empty()) {
+        if (!client.own.empty()) std::string().swap(client.own);
+        if (client.owed == 0) return true;
+        client.unsent = std::string_view(frames_).substr(0, client.owed * frame_bytes_);
+        client.owed = 0;
       }
+      const ssize_t sent = client.wire.send_some(client.unsent);
+      if (sent <= 0) return sent == 0;
       client.unsent.remove_prefix(static_cast<std::size_t>(sent));
     }
-    if (!client.own.empty()) std::string().swap(client.own);
-    return true;
   }
 
   void lose(Client& client) {
     last_error_ = errno;
     ++lost_;
     client.phase = Phase::lost;
-    client.ssl.reset();
-    if (client.descriptor >= 0) close(client.descriptor);
-    client.descriptor = -1;
+    client.wire.shut();
   }
 
   // False at the end of stdin.
@@ -264,17 +200,27 @@ class Load {
     char line[256];
     const ssize_t size = read(STDIN_FILENO, line, sizeof line);
     if (size <= 0) return false;
+    if (std::string_view(line, static_cast<std::size_t>(size)).starts_with("once")) {
+      for (Client& client : clients_) say(client);
+    }
     std::printf("count %llu %zu\n", round_trips_, lost_);
     std::fflush(stdout);
     return true;
+  }
+
+  void say(Client& client) {
+    if (client.phase != Phase::open) return;
+    ++client.owed;
+    if (!flush(client)) lose(client);
   }
 
   LoadOptions options_;
   int epoll_;
   std::vector<char> scratch_;
   std::vector<Client> clients_;
-  std::unique_ptr<SSL_CTX, FreeSsl> tls_;
-  std::string frame_;
+  TlsContext tls_;
+  std::string frames_;  // as many as can be in flight
+  std::size_t frame_bytes_ = 0;
   std::size_t next_ = 0;
   std::size_t open_ = 0;
   std::size_t lost_ = 0;

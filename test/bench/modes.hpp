@@ -1,4 +1,4 @@
-// The three lives of the bench_load binary.
+// The lives of the bench_load binary.
 #pragma once
 
 #include <cstddef>
@@ -25,15 +25,44 @@ enum class Traffic { echo, idle };
 struct LoadOptions {
   std::uint16_t port = 0;
   std::size_t connections = 1;
-  std::size_t message_bytes = 128;  // payload; one message is in flight per connection
+  std::size_t message_bytes = 128;  // payload
+  std::size_t in_flight = 1;        // messages per connection
   Transport transport = Transport::plain;
   Traffic traffic = Traffic::echo;
 };
 
-// Opens all connections (64 handshakes at a time), says "open N", then echoes (or idles). Each line on
-// stdin is answered by "count ROUND_TRIPS LOST_CONNECTIONS"; the end of stdin ends the process.
-// Returns 1 if a connection can't be opened.
+// Opens all connections (64 handshakes at a time), says "open N", then echoes, or idles behind a request head
+// as browsers send it. Each line on stdin is answered by "count ROUND_TRIPS LOST_CONNECTIONS"; "once" also
+// lets each idle connection send one message. The end of stdin ends the process. Returns 1 if a connection
+// can't be opened.
 int run_load(const LoadOptions& options);
+
+enum class Tickets { ignore, use };
+
+struct HandshakeOptions {
+  std::uint16_t port = 0;
+  std::size_t at_once = 32;
+  Transport transport = Transport::plain;
+  Tickets tickets = Tickets::ignore;  // use = all resume the first session; it is an error if one can't
+};
+
+// Sessions come (until their 101) and go (Close, then the proxy's FIN) in a closed loop. Says "open 1" after
+// the first; each line on stdin is answered by "count SESSIONS FAILURES"; the end of stdin ends the process.
+int run_handshakes(const HandshakeOptions& options);
+
+struct PacedOptions {
+  std::uint16_t port = 0;
+  std::size_t connections = 1;
+  std::size_t message_bytes = 128;  // at least 8
+  Transport transport = Transport::plain;
+  std::uint64_t rate = 1000;  // messages per second, of all connections together
+  std::uint64_t seconds = 60;
+};
+
+// Opens all connections, says "open N", then sends at fixed times (an open loop), one second of warm-up
+// first, and says one line of JSON: messages sent and unanswered; `latency` from the intended time to the
+// echo and `lateness` of our own sending, in ms. Returns 1 if a connection can't be opened or is lost.
+int run_paced(const PacedOptions& options);
 
 struct SequenceOptions {
   std::uint16_t port = 0;
@@ -48,5 +77,17 @@ struct SequenceOptions {
 // each affected session's longest wait for any answer; `before` and `after` = latencies before the mark, and
 // after it of sessions that it does not affect. The end of stdin ends the process.
 int run_sequences(const SequenceOptions& options);
+
+struct RelayOptions {
+  std::uint16_t plain_port = 0;
+  std::uint16_t tls_port = 0;
+  std::uint16_t backend_port = 0;
+  const char* chain = "";  // PEM files
+  const char* key = "";
+};
+
+// Relays bytes between both ports of 127.0.0.1 and the backend until the process is killed.
+// Returns (1) only when it can't listen or can't use the certificate.
+int run_relay(const RelayOptions& options);
 
 }  // namespace holdfast::bench

@@ -1,5 +1,5 @@
 """Starts the proxies of the bench, each configured as its own expert would: one worker, tunnels that
-never time out, no log, the same P-256 certificate."""
+never time out, no log, the same P-256 certificate. The bare relay of bench_load stands among them as the limit."""
 import json
 import os
 import pathlib
@@ -63,6 +63,7 @@ http {{
   server {{
     listen 127.0.0.1:{plain} backlog=4096;
     listen 127.0.0.1:{tls} ssl backlog=4096;
+    ssl_protocols TLSv1.2 TLSv1.3; # its default was without 1.3 until 1.23.4
     ssl_certificate {folder}/chain.pem;
     ssl_certificate_key {folder}/key.pem;
     location / {{
@@ -93,20 +94,29 @@ def holdfast_config(folder, backend, plain, tls):
         "log": {"level": "warning", "access": ""}})
 
 
-CONFIGS = {"holdfast": holdfast_config, "haproxy": haproxy_config, "nginx": nginx_config}
+def relay_config(folder, backend, plain, tls):
+    """Its arguments, a line each."""
+    return f"{plain}\n{tls}\n{backend}\n{folder}/chain.pem\n{folder}/key.pem\n"
+
+
+CONFIGS = {"holdfast": holdfast_config, "relay": relay_config, "haproxy": haproxy_config, "nginx": nginx_config}
 
 
 def command_of(kind, file, binary):
+    """`binary` is holdfast, or bench_load for the relay; the others are looked for in PATH."""
+    if kind == "relay":
+        return [binary, "relay", *file.read_text().splitlines()]
     return {"holdfast": [binary, "run", "-c", file],
             "haproxy": ["haproxy", "-db", "-f", file],
             "nginx": ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", file]}[kind]
 
 
 def version(kind, binary):
-    command = {"holdfast": [binary, "--version"], "haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"]}[kind]
+    command = {"holdfast": [binary, "--version"], "haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"],
+               "relay": ["openssl", "version"]}[kind]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"\d+\.\d+(\.\d+)?", result.stdout + result.stderr)
-    return f"{kind} {found[0] if found else 'unknown'}"
+    return f"{'relay with OpenSSL' if kind == 'relay' else kind} {found[0] if found else 'unknown'}"
 
 
 class Proxy:
@@ -116,6 +126,9 @@ class Proxy:
         self.process = process
         self.plain_port = plain_port
         self.tls_port = tls_port
+
+    def port(self, transport):
+        return self.tls_port if transport == "tls" else self.plain_port
 
     def pids(self):
         found = [self.process.pid]
@@ -132,11 +145,16 @@ class Proxy:
         return ticks / TICKS
 
     def pss_bytes(self):
+        """Without pages of files: the relay, the backend and the load generator share a program and all share
+        libraries, so its part of these shrinks when another process starts."""
         kib = 0
         for pid in self.pids():
             rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-            kib += int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
+            kib += sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+)", rollup, re.M)))
         return kib * 1024
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)

@@ -78,7 +78,7 @@ class Tally {
   std::int64_t pause_ = 0;
 };
 
-// Appends `"NAME": {count, p50, p99, max}` in milliseconds to a JSON object on stdout.
+// Appends `"NAME": {count, p50, p99, p999, max}` in milliseconds to a JSON object on stdout.
 inline void print_quantiles(const char* name, std::vector<std::int64_t>& values) {
   std::sort(values.begin(), values.end());
   const auto at = [&](double share) {
@@ -86,8 +86,8 @@ inline void print_quantiles(const char* name, std::vector<std::int64_t>& values)
     const auto index = static_cast<std::size_t>(static_cast<double>(values.size() - 1) * share);
     return static_cast<double>(values[index]) / 1e6;
   };
-  std::printf(R"(, "%s": {"count": %zu, "p50": %.3f, "p99": %.3f, "max": %.3f})", name, values.size(),
-              at(0.5), at(0.99), at(1));
+  std::printf(R"(, "%s": {"count": %zu, "p50": %.3f, "p99": %.3f, "p999": %.3f, "max": %.3f})", name,
+              values.size(), at(0.5), at(0.99), at(0.999), at(1));
 }
 
 }  // namespace holdfast::bench
