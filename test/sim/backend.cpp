@@ -22,6 +22,7 @@ void Backend::Taking::on_frame_end(const Head& head) {
 }
 
 void Backend::note_turn() {
+  const std::size_t taken_before = taken.size();
   const std::string_view all = connection.taken();
   if (taken_bytes_ < all.size()) {
     taken_reader_.feed(all.substr(taken_bytes_), taking_);
@@ -30,7 +31,10 @@ void Backend::note_turn() {
   const std::uint64_t got = connection.got_by_proxy();
   if (got == got_before_) return;
   while (frames_got_ < data_frames.size() && data_frames[frames_got_].end <= got_before_) ++frames_got_;
-  if (frames_got_ < data_frames.size() && data_frames[frames_got_].begin < got) note_followed();
+  if (frames_got_ < data_frames.size() && data_frames[frames_got_].begin < got) {
+    note_followed();
+    surely_followed = taken_before;
+  }
   got_before_ = got;
 }
 

@@ -35,6 +35,7 @@ class Backend final : public Peer {
   std::vector<std::uint32_t> received;  ///< client messages that it got whole
   std::vector<std::uint32_t> taken;     ///< that its leg took whole
   std::size_t followed = 0;             ///< of `taken`: those behind which the proxy got a message of its own
+  std::size_t surely_followed = 0;      ///< of those, what it had before the turn in which that came
   bool adopted = false;                 ///< the session has taken it
   bool buried_alive = false;            ///< let go without a Close by a session that went on, though it lived
   bool unwanted = false;                ///< brought by a reply that is too late

@@ -17,9 +17,9 @@ void Judge::judge_doubled() {
 }
 
 // Promise 7: whoever gets a later message got the first ones before it, as many as fit into hold_bytes. One
-// that was cut is none of them, nor are those behind it.
+// that was cut is none of them, nor are those behind it. With hold_memory spent they are not kept.
 void Judge::judge_preamble() {
-  if (undelivered_ != 0) return;
+  if (undelivered_ != 0 || plan_.hold_memory < (1U << 20U)) return;
   std::size_t kept = 0;
   for (std::uint64_t bytes = 0; kept < std::min<std::size_t>(reroute_.preamble, client_.said.size());
        ++kept) {
@@ -91,7 +91,7 @@ void Judge::judge_clean_end() {
 void Judge::judge_exactly_once() {
   // A backend that has answered its Close need not have answered the messages before.
   std::uint64_t unanswered = 0;
-  for (const auto& leg : legs_) unanswered += leg->taken.size() - leg->followed;
+  for (const auto& leg : legs_) unanswered += leg->taken.size() - leg->surely_followed;
   if (undelivered_ != 0 || unconfirmed_ > unanswered)
     verdict_.broken("moves alone: " + number(undelivered_) + " undelivered, " + number(unconfirmed_) +
                     " unconfirmed");
