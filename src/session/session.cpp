@@ -80,7 +80,7 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   }
   if (peer == standby_ && reroute_.state() == Reroute::State::switching && (ready.ending || ready.dead)) {
     standby_ended();
-    check_invariants();
+    check_if_asked();
     return;
   }
   // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
@@ -104,8 +104,8 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
 // they would be lost with.
 bool Session::waits_for_an_end(Peer peer) noexcept {
   if (side(peer).ending) return !shard_.has_time_for_an_end();
-  return peer == client && current_ != nobody && side(current_).ending && !side(current_).paused &&
-         side(current_).reading == Reading::frames;
+  return peer == client && current_ != nobody && side(current_).ending &&
+         net::Loop::is_queued(*this, current_);
 }
 
 // What the client says is not for a dead leg that is only there because its client is slow to read.

@@ -90,6 +90,9 @@ class Loop {
 
   /// Calls `on_ready(which, readable)` again in the next turn (a leg that used up its reads of this turn).
   void requeue(Handler& handler, unsigned which);
+  [[nodiscard]] static bool is_queued(const Handler& handler, unsigned which) noexcept {
+    return (handler.queued_ & (1U << which)) != 0;
+  }
   /// A handler about to be destroyed is taken out of the requeue list.
   void forget(Handler& handler) noexcept;
 

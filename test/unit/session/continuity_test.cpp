@@ -1,4 +1,7 @@
 // Sessions that outlive their backends: SESSIONS.md section 1 on real sockets.
+#include <future>
+#include <set>
+
 #include "unit/session/fixture.hpp"
 
 namespace holdfast::session::test {
@@ -24,6 +27,41 @@ TEST_CASE("a client whose backend dies goes on with another one and sees nothing
   CHECK(running.other_backend->reroutes_to() == 1);
   CHECK(running.backend->reroutes_from() == 1);
   CHECK(running.backend->sessions() == 0);
+}
+
+/// Keeps the shard's thread from its events until `go`.
+struct Standstill final : ShardItem {
+  std::promise<void> begun;
+  std::future<void> go;
+  void deliver_to(Shard&) noexcept override {
+    begun.set_value();
+    go.wait();
+  }
+};
+
+// Story: with thousands of ends to take, the messages of those whose turn had not come went to dead legs.
+TEST_CASE("what clients say while the ends of many legs wait for their turn goes to the next legs") {
+  constexpr int many = 60;
+  Rerouting running;
+  std::vector<Ends> all;
+  for (int n = 0; n < many; ++n) all.push_back(running.open_and_greet());
+  auto standstill = std::make_unique<Standstill>();
+  auto begun = standstill->begun.get_future();
+  std::promise<void> go;
+  standstill->go = go.get_future();
+  running.shard.send(std::move(standstill));
+  begun.wait();
+  for (Ends& ends : all) ends.backend.close();
+  for (int n = 0; n < many; ++n) all[static_cast<std::size_t>(n)].client.send(from_client(std::to_string(n)));
+  go.set_value();
+  std::set<std::string> got;
+  std::vector<End> next;
+  for (int n = 0; n < many; ++n) {
+    next.push_back(running.answer(*running.desk.next()));
+    got.insert(next.back().expect().payload);
+  }
+  CHECK(got.size() == many);
+  CHECK(running.cells.unconfirmed.value() == 0);
 }
 
 TEST_CASE("a message of which the dead backend had a part is given to the next one whole") {
