@@ -117,7 +117,8 @@ def session_list(proxy, **query):
 
 
 def only_session(proxy):
-    entries = session_list(proxy)
+    """The one there is: a session is listed once its pump thread has it, a moment after the client's 101."""
+    entries = harness.eventually(lambda: session_list(proxy), what="a listed session")
     assert len(entries) == 1, entries
     return entries[0]
 
