@@ -191,7 +191,8 @@ void Registry::Collector::durations(Families& out) const {
       gather(registry_.setup_, setups, &SetupCells::backend_connect_duration));
   add("holdfast_ping_rtt_seconds", "From our ping to its pong.",
       gather(registry_.pumps_, pumps, &PumpCells::ping_rtt));
-  add("holdfast_reroute_duration_seconds", "From a lost backend to the first byte that may flow again.",
+  add("holdfast_reroute_duration_seconds",
+      "From a backend lost, or told to go, to the first byte of the next one that may flow.",
       gather(registry_.pumps_, pumps, &PumpCells::reroute_duration));
   add("holdfast_probe_duration_seconds", "How long probes took, whatever their result.",
       {&registry_.control_.probe_duration});

@@ -38,6 +38,7 @@ class PlainLeg final : public Leg {
   void finish_writing() noexcept override { shutdown(socket_.get(), SHUT_WR); }
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
+  void abort() noexcept override { tcp::abort(socket_.get()); }
   void use_scratch(CipherScratch&) noexcept override {}
 
  private:

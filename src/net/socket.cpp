@@ -68,6 +68,11 @@ IoState discard(int descriptor) noexcept {
   return IoState::more;
 }
 
+void abort(int descriptor) noexcept {
+  const linger no_time{1, 0};
+  (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
+}
+
 }  // namespace tcp
 
 Socket& Socket::operator=(Socket&& other) noexcept {

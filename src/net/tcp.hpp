@@ -8,5 +8,6 @@ namespace holdfast::net::tcp {
 [[nodiscard]] bool would_block(int error) noexcept;
 [[nodiscard]] Liveness liveness(int descriptor) noexcept;
 [[nodiscard]] IoState discard(int descriptor) noexcept;
+void abort(int descriptor) noexcept;
 
 }  // namespace holdfast::net::tcp

@@ -117,6 +117,7 @@ class OpenSslLeg final : public TlsLeg {
 
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
+  void abort() noexcept override { tcp::abort(socket_.get()); }
   void use_scratch(CipherScratch& scratch) noexcept override { scratch_ = &scratch; }
 
  private:

@@ -333,7 +333,7 @@ void Session::record() noexcept {
   shard_.surroundings().cells.session_duration.observe(duration);
   open_sessions_.open.add(-1);
   shard_.session_ended();
-  cells_.unconfirmed.add(std::exchange(former_pending_, 0));
+  tell_moved();
   set_stranded(false);
   for (Side& each : sides_) each.seat.reset();
   auto entry = std::make_unique<AccessRecord>();

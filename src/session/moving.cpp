@@ -102,7 +102,8 @@ void Session::switch_over() noexcept {
   replay_.clear();  // the old leg works: what it has is no more to be given again
   take_over();
   reroute_.switched(now);
-  note_reroute(RerouteResult::attached, "");
+  paused_at_ = now;
+  moved_ = note_attached();
   write(former_, ws::encode_close(going_away, {}, mask_for(former_)).view());
   if (former_ != nobody) side(former_).close_written = true;
   begin_leg(preamble_for_next_leg());
@@ -113,7 +114,7 @@ void Session::switch_over() noexcept {
 // kept.
 void Session::break_off() noexcept {
   breaking_ = true;
-  breaking_since_ = shard_.loop().now();
+  breaking_since_ = paused_at_ = shard_.loop().now();
   write_close_of_ours(current_);
 }
 
@@ -148,7 +149,7 @@ void Session::former_done(Peer peer) noexcept {
     end(cut);
     return;
   }
-  cells_.unconfirmed.add(std::exchange(former_pending_, 0));
+  tell_moved();
   former_ = nobody;
   leave(peer);
   if (reroute_.state() == Reroute::State::handing_over) reroute_.former_done(shard_.loop().now());
@@ -156,6 +157,13 @@ void Session::former_done(Peer peer) noexcept {
   if (current_ != nobody) feed_from(current_);
   if (phase_ == Phase::closing) settle_if_done();
   look_soon();
+}
+
+void Session::tell_moved() noexcept {
+  if (moved_ == nullptr) return;
+  moved_->unconfirmed = std::exchange(former_pending_, 0);
+  cells_.unconfirmed.add(moved_->unconfirmed);
+  tell_attached(std::move(moved_));
 }
 
 void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {

@@ -40,6 +40,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
+  if (!planned) paused_at_ = now;
   if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
   old.seat->backend().count_reroute_from();
   tally_ = {};
@@ -58,8 +59,11 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
     old.close_written = true;
   }
   leave(gone);
-  if (old.leg != nullptr && answer_code == 0 && !planned)
-    drop(gone);  // nobody is there to hear our last words
+  if (old.leg != nullptr && answer_code == 0 && !planned) {
+    // Nobody is there to hear our last words; what counts as undelivered must not arrive later.
+    if (last.unacknowledged_bytes > 0) old.leg->abort();
+    drop(gone);
+  }
   perform(todo);
   judge_client_pause();
   look_soon();
@@ -210,12 +214,10 @@ Session::Peer Session::free_slot() noexcept {
 }
 
 void Session::attach() noexcept {
-  const Tick now = shard_.loop().now();
   answer_open_ping();
   end_move();
   take_over();
-  shard_.surroundings().cells.reroute_duration.observe(Milliseconds(elapsed_ms(reroute_.began(), now)));
-  note_reroute(RerouteResult::attached, "");
+  tell_attached(note_attached());
   begin_leg(preamble_for_next_leg());
   if (phase_ == Phase::closing) {  // the client closed while it was held: its last messages go ahead of that
     write(current_, ws::encode_close(close_code_, {}, mask_for(current_)).view());
@@ -366,27 +368,43 @@ void Session::set_stranded(bool stranded) noexcept {
   shard_.surroundings().cells.stranded.add(stranded ? 1 : -1);
 }
 
-void Session::note_reroute(RerouteResult result, const char* detail) noexcept {
-  upstream_->count(reroute_.cause(), result);
+std::unique_ptr<RerouteRecord> Session::make_record(RerouteResult result, const char* detail) const {
   auto entry = std::make_unique<RerouteRecord>();
   entry->session = id_.text();
   entry->client = story_->client;
   entry->route = route_.name();
   entry->upstream = upstream_->name();
   entry->from = story_->backend;
-  if (result == RerouteResult::attached) {
-    story_->backend = side(current_).seat->backend().address();
-    entry->to = story_->backend;
-  }
   entry->cause = reroute_.cause();
   entry->result = result;
-  if (former_ == nobody && result != RerouteResult::stayed)
-    entry->pause = Milliseconds(elapsed_ms(reroute_.began(), shard_.loop().now()));
   entry->attempts = tally_.attempts;
   entry->resent = tally_.resent;
   entry->undelivered = tally_.undelivered;
   entry->unconfirmed = tally_.unconfirmed;
   entry->detail = detail;
+  return entry;
+}
+
+// It came to no new leg.
+void Session::note_reroute(RerouteResult result, const char* detail) noexcept {
+  upstream_->count(reroute_.cause(), result);
+  auto entry = make_record(result, detail);
+  if (result != RerouteResult::stayed)
+    entry->pause = Milliseconds(elapsed_ms(paused_at_, shard_.loop().now()));
+  shard_.surroundings().access.record(std::move(entry));
+}
+
+// The new leg is the current one, the story still the old one's.
+std::unique_ptr<RerouteRecord> Session::note_attached() {
+  upstream_->count(reroute_.cause(), RerouteResult::attached);
+  auto entry = make_record(RerouteResult::attached, "");
+  entry->to = story_->backend = backend()->address();
+  return entry;
+}
+
+void Session::tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept {
+  entry->pause = Milliseconds(elapsed_ms(paused_at_, shard_.loop().now()));
+  shard_.surroundings().cells.reroute_duration.observe(entry->pause);
   shard_.surroundings().access.record(std::move(entry));
 }
 

@@ -255,6 +255,12 @@ class Session final : public net::Handler, private Timer {
   void drop_waiting() noexcept;
   void look_at_reroute(Tick now, std::uint32_t& wait_ms) noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;
+  [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;
+  [[nodiscard]] std::unique_ptr<RerouteRecord> note_attached();
+  /// The pause is over.
+  void tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept;
+  /// The former leg has had its last word, or the session ends.
+  void tell_moved() noexcept;
   void set_stranded(bool stranded) noexcept;
   [[nodiscard]] bool is_quiet(Tick now) const noexcept;
   [[nodiscard]] bool at_switching_point() const noexcept;
@@ -312,7 +318,8 @@ class Session final : public net::Handler, private Timer {
     std::uint64_t unconfirmed = 0;
   };
   Tally tally_;
-  std::string why_not_;  ///< what the latest attempt failed with
+  std::unique_ptr<RerouteRecord> moved_;  ///< of a move whose former leg still has the word
+  std::string why_not_;                   ///< what the latest attempt failed with
   std::uint8_t next_mark_ = 0;
   Handle self_;
   Tick started_;
@@ -321,6 +328,7 @@ class Session final : public net::Handler, private Timer {
   Tick end_at_ = 0;
   Tick move_again_at_ = 0;
   Tick breaking_since_ = 0;
+  Tick paused_at_ = 0;  ///< since when the client may wait for a backend, while a reroute is under way
   std::uint16_t close_code_ = 0;  ///< for the record: the first Close seen or written
   std::array<std::uint16_t, 2>
       answer_{};  ///< Close to write to client, backend if they got none when closing is over

@@ -62,6 +62,7 @@ class Connection::FakeLeg final : public net::Leg {
     state.unanswered_probes = c.wire_broken_ && c.blocked_ ? 3 : 0;
     return state;
   }
+  void abort() noexcept override { connection_.aborted_ = true; }
   void use_scratch(net::CipherScratch&) noexcept override { connection_.registered(); }
 
  private:
@@ -135,8 +136,9 @@ void Connection::leg_gone() noexcept {
   gone_ = true;
   // Unread input makes it a reset: what has not been acknowledged never comes.
   cut_off_ = !owed_.empty();
-  if (got_ == arrived_ || acknowledged_ == down_.size() || around_.random.chance(50)) return;
-  down_.resize(acknowledged_);
+  const bool resets = aborted_ || (got_ != arrived_ && !around_.random.chance(50));
+  if (!resets || acknowledged_ == down_.size()) return;
+  arrives_ = acknowledged_;
   cut_off_ = true;
 }
 

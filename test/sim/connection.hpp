@@ -5,6 +5,7 @@
 //
 // Lifetime: longer than its leg's.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -60,8 +61,10 @@ class Connection {
   std::string up;  ///< all that it has written
   /// Up to `most` bytes that the leg has taken.
   [[nodiscard]] std::string_view read(std::size_t most);
-  [[nodiscard]] std::uint64_t unread() const noexcept { return down_.size() - read_; }
-  /// All that the leg has taken, read or not; shorter again after a reset.
+  [[nodiscard]] std::uint64_t unread() const noexcept {
+    return std::min<std::uint64_t>(down_.size(), arrives_) - read_;
+  }
+  /// All that the leg has taken, read or not, also what a reset has thrown away.
   [[nodiscard]] std::string_view taken() const noexcept { return down_; }
   [[nodiscard]] std::uint64_t read_bytes() const noexcept { return read_; }
   /// The proxy writes no more, and everything is read.
@@ -109,8 +112,9 @@ class Connection {
   std::string name_;
   std::size_t window_;
   FakeLeg* leg_ = nullptr;
-  std::string down_;  ///< all that the leg has taken
-  std::string owed_;  ///< what the leg did not take: the next write begins with it
+  std::string down_;                    ///< all that the leg has taken
+  std::string owed_;                    ///< what the leg did not take: the next write begins with it
+  std::uint64_t arrives_ = UINT64_MAX;  ///< after a reset: how much of `down_` ever can
   std::uint64_t read_ = 0;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t arrived_ = 0;
@@ -123,6 +127,7 @@ class Connection {
   bool gone_ = false;      ///< the leg was destroyed
   bool wire_broken_ = false;
   bool cut_off_ = false;
+  bool aborted_ = false;  ///< a reset follows when the leg is destroyed
   bool registered_ = false;
   bool blocked_ = false;  ///< a write was not taken whole
   bool reads_no_more_ = false;

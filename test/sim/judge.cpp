@@ -61,9 +61,7 @@ void Judge::judge_lost() {
   }
   // What the preamble brings again is none of them, but it counts.
   missing += reroute_.preamble;
-  // A leg that lives may still get what was given up with it.
-  const bool is_certain = !any_leg([](const Backend& leg) { return leg.buried_alive; });
-  if (is_certain && undelivered_ > missing)
+  if (undelivered_ > missing)
     verdict_.broken(number(undelivered_) + " messages count as undelivered, " + number(missing) +
                     " are missing");
 }

@@ -154,7 +154,7 @@ struct alignas(cache_line_bytes) PumpCells {
   PumpCells() noexcept;
   Histogram session_duration;  ///< 101 to end
   Histogram ping_rtt;          ///< proxy ping written to its pong read
-  Histogram reroute_duration;  ///< backend lost to the first byte that may flow again
+  Histogram reroute_duration;  ///< backend lost, or told to go, until the next one is read
   Gauge stranded;              ///< sessions that should leave their backend and have nowhere to go
   Gauge stored_head_bytes;     ///< request heads kept for reroutes
   Gauge held_bytes;            ///< frames kept back, messages kept for a resend, data of held clients

@@ -68,6 +68,10 @@ class Leg {
 
   [[nodiscard]] virtual Liveness liveness() const noexcept = 0;
 
+  /// The peer is given up: when the leg is destroyed, the kernel throws away what the peer has not
+  /// acknowledged and sends a reset (SO_LINGER 0), so that a peer that wakes up later reads none of it.
+  virtual void abort() noexcept = 0;
+
   /// Pump plane: reads through the thread's ciphertext scratch from now on (no effect on a plain leg).
   virtual void use_scratch(CipherScratch& scratch) noexcept = 0;
 

@@ -67,7 +67,9 @@ struct RerouteRecord final : InboxItem {
   std::string to;
   Cause cause = Cause::lost;
   RerouteResult result = RerouteResult::attached;
-  std::chrono::milliseconds pause{0};  ///< without a backend leg to write to
+  /// How long no backend could answer the client: from the loss of the leg, or our Close to it, until the
+  /// next one is read.
+  std::chrono::milliseconds pause{0};
   std::uint32_t attempts = 0;
   std::uint64_t resent = 0;       ///< messages sent again
   std::uint64_t undelivered = 0;  ///< messages certainly lost

@@ -251,6 +251,7 @@ class BlocksOnce final : public net::Leg {
   void finish_writing() noexcept override { leg_->finish_writing(); }
   net::IoState discard() noexcept override { return leg_->discard(); }
   net::Liveness liveness() const noexcept override { return leg_->liveness(); }
+  void abort() noexcept override { leg_->abort(); }
   void use_scratch(net::CipherScratch& scratch) noexcept override { leg_->use_scratch(scratch); }
 
  private:

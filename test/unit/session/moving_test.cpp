@@ -115,7 +115,44 @@ TEST_CASE("a Close is no answer to the client's messages") {
     CHECK(next->expect().payload == "another");  // the old one works: nothing is given again
     CHECK(running.cells.unconfirmed.value() == 1);
     CHECK(running.cells.undelivered.value() == 0);
+    CHECK(running.notes.next_reroute()->unconfirmed == 1);
   }
+}
+
+// Story: the record of a move was written at the switch, with a pause of 0.
+TEST_CASE("the pause of a move lasts from our Close to the end of the old backend's words") {
+  for (const auto order : {config::MoveOrder::make_first, config::MoveOrder::break_first}) {
+    Rerouting running;
+    running.route.move = order;
+    Ends ends = running.open_and_greet();
+    running.move(Cause::draining);
+    std::optional<End> next;
+    if (order == config::MoveOrder::make_first) next.emplace(running.answer(*running.desk.next()));
+    CHECK(ends.backend.expect().code() == 1001);
+    std::this_thread::sleep_for(Milliseconds(60));
+    ends.backend.send(close_from(Sender::server, 1001));
+    if (!next) next.emplace(running.answer(*running.desk.next()));
+    next->send(from_backend("here I am"));
+    CHECK(ends.client.expect().payload == "here I am");
+    const auto record = running.notes.next_reroute();
+    CHECK(record->result == RerouteResult::attached);
+    CHECK(record->pause >= Milliseconds(50));
+    CHECK(record->to == "127.0.0.1:2");
+    CHECK(running.pump_cells.reroute_duration.sum_seconds() >= 0.05);
+  }
+}
+
+// The record of a move whose session ends before the old backend has ended.
+TEST_CASE("a move is told of, also when the client leaves before the old backend does") {
+  Rerouting running;
+  Ends ends = running.open_and_greet();
+  running.move(Cause::draining);
+  const End next = running.answer(*running.desk.next());
+  CHECK(ends.backend.expect().code() == 1001);
+  running.route.close_timeout_ms = 50;
+  ends.client.close();
+  CHECK(running.notes.next_record()->reason == Reason::client_vanished);
+  CHECK(running.notes.next_reroute()->result == RerouteResult::attached);
 }
 
 // Story: whatever came behind our Close was taken for its answer.

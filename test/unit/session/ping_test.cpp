@@ -141,6 +141,31 @@ TEST_CASE("a backend that used to answer and falls silent is lost") {
   CHECK(running.notes.next_record()->reason == Reason::backend_lost);
 }
 
+// Story: what was counted as undelivered lay in our kernel, and a backend that woke up later read it.
+TEST_CASE("a hung backend that is given up reads nothing of what counts as undelivered when it wakes up") {
+  constexpr std::uint64_t sent = 2'000;
+  Rerouting running;
+  running.route.ping_interval_ms = soon_ms;
+  running.route.ping_timeout_ms = 60'000;
+  Opening how;
+  how.peer_buffers = 4'096;  // it takes little, our kernel the rest
+  Ends ends = running.open(how);
+  ends.backend.send(from_backend(expect_ping(ends.backend).payload, Opcode::pong));
+  expect_ping(ends.backend);
+  for (std::uint64_t n = 0; n < sent; ++n) ends.client.send(from_client(std::string(100, 'm')));
+  running.sync();
+  running.route.ping_timeout_ms = soon_ms;
+  const auto attempt = running.desk.next();
+  std::uint64_t received = 0;
+  for (auto got = ends.backend.next(); got; got = ends.backend.next())
+    received += got->opcode == Opcode::text;
+  const std::uint64_t undelivered = running.cells.undelivered.value();
+  CHECK(undelivered > 0);
+  CHECK(received + undelivered <= sent);
+  CHECK(received + undelivered + running.cells.unconfirmed.value() >= sent);
+  running.refuse(*attempt, AttemptResult::refused);
+}
+
 TEST_CASE("bytes other than the pong keep a leg alive") {
   Running running;
   running.route.ping_interval_ms = soon_ms;
@@ -198,6 +223,7 @@ class HostGone final : public net::Leg {
   void finish_writing() noexcept override { leg_->finish_writing(); }
   net::IoState discard() noexcept override { return leg_->discard(); }
   net::Liveness liveness() const noexcept override { return {1, 3'600'000, 0}; }
+  void abort() noexcept override { leg_->abort(); }
   void use_scratch(net::CipherScratch& scratch) noexcept override { leg_->use_scratch(scratch); }
 
  private:
