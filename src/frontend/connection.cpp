@@ -284,12 +284,15 @@ asio::awaitable<void> Connection::hand_over() {
   handover->generation = serving_->generation;
   handover->allowed_rsv = agreement_.allowed_rsv;
   handover->id = id_;
-  handover->continuation = keep_for_reroutes(*route_->reroute, id_, agreement_, *head_, forwarded_by());
+  handover->continuation =
+      keep_for_reroutes(*route_->reroute, agreement_, *head_, forwarded_by(), thread_.common_fields());
   handover->continuity = continuity_of(*route_->reroute, agreement_);
-  const upstream::Backend& backend = handover->seat.backend();
-  handover->story = std::make_unique<session::Story>(session::Story{
-      net::to_text(peer_), listener_->settings.name, request_->host, request_->path, backend.upstream(),
-      backend.address(), static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count())});
+  handover->story.client = net::to_text(peer_);
+  handover->story.listener = listener_->settings.name;
+  handover->story.host = request_->host;
+  handover->story.path = request_->path;
+  handover->story.handshake_ms =
+      static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count());
   shard.expect_one();
   shard.send(std::move(handover));
 }

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "frontend/identity.hpp"
-
 namespace holdfast::frontend {
 
 using config::Compression;
@@ -51,19 +49,14 @@ session::Continuity continuity_of(const config::Reroute& reroute, const ws::Agre
 }
 
 std::shared_ptr<const session::Continuation> keep_for_reroutes(const config::Reroute& reroute,
-                                                               const session::SessionId& id,
                                                                const ws::Agreement& agreement,
                                                                const ws::RequestHead& head,
-                                                               const ws::ForwardedBy& by) {
+                                                               const ws::ForwardedBy& by,
+                                                               CommonFields& common_fields) {
   if (reroute.on.empty()) return nullptr;
-  auto kept = std::make_shared<session::Continuation>();
-  kept->id = id;
-  const ws::ExtraField fields[] = {session_field(id)};
-  kept->request = ws::build_request_stem(head, by, ws::offer_again(agreement), fields);
-  kept->request.shrink_to_fit();
-  kept->subprotocol = agreement.subprotocol;
-  kept->extensions = agreement.extensions;
-  return kept;
+  const std::string stem = ws::build_request_stem(head, by, ws::offer_again(agreement));
+  return std::make_shared<session::Continuation>(common_fields.split(stem), agreement.subprotocol,
+                                                 agreement.extensions);
 }
 
 }  // namespace holdfast::frontend

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "frontend/common_fields.hpp"
 #include "holdfast/config/reroute.hpp"
 #include "holdfast/session/attempt.hpp"
 #include "holdfast/ws/continuation.hpp"
@@ -30,9 +31,9 @@ namespace holdfast::frontend {
 
 /// What its reroutes will need; null where there are none.
 [[nodiscard]] std::shared_ptr<const session::Continuation> keep_for_reroutes(const config::Reroute& reroute,
-                                                                             const session::SessionId& id,
                                                                              const ws::Agreement& agreement,
                                                                              const ws::RequestHead& head,
-                                                                             const ws::ForwardedBy& by);
+                                                                             const ws::ForwardedBy& by,
+                                                                             CommonFields& common_fields);
 
 }  // namespace holdfast::frontend

@@ -16,11 +16,11 @@ namespace {
 
 std::string request_of(const Way& way, std::string_view key) {
   const session::Attempt& attempt = *way.attempt;
-  const session::Continuation& continuation = *attempt.continuation;
   const std::string_view secret = way.reroute == nullptr ? "" : std::string_view(way.reroute->secret);
-  const ws::ExtraField fields[] = {reroute_field(continuation.id, attempt.reroutes, text(attempt.cause),
-                                                 secret, std::chrono::system_clock::now())};
-  return ws::finish_request(continuation.request, key, fields);
+  const ws::ExtraField fields[] = {session_field(attempt.id),
+                                   reroute_field(attempt.id, attempt.reroutes, text(attempt.cause), secret,
+                                                 std::chrono::system_clock::now())};
+  return ws::finish_request(attempt.continuation->request(), key, fields);
 }
 
 std::unique_ptr<AttemptReply> reply_of(const Way& way, AttemptResult result, std::string what) {
@@ -72,7 +72,8 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
   }
   const dial::Answer& answer = reached.value().answer;
   if (answer.head.status() != 101) co_return judge_refusal(way, answer.head.status());
-  const ws::Agreement first{continuation.subprotocol, continuation.extensions, 0};
+  const ws::Agreement first{std::string(continuation.subprotocol()), std::string(continuation.extensions()),
+                            0};
   const auto fits = ws::check_later_answer(answer.head, first, key);
   if (!fits) {
     note_misfit(backend, fits.error().what);

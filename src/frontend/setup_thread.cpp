@@ -11,6 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "frontend/common_fields.hpp"
 #include "frontend/connection.hpp"
 #include "frontend/desk.hpp"
 #include "frontend/gate.hpp"
@@ -32,6 +33,7 @@ SetupThread::~SetupThread() = default;
 void SetupThread::start(Surroundings surroundings) {
   surroundings_ = std::move(surroundings);
   tls_gate_ = std::make_unique<Gate>(surroundings_.tls_handshakes);
+  common_fields_ = std::make_unique<CommonFields>();
   thread_ = std::thread([this] {
     const bool for_reroutes = surroundings_.duty == Duty::reroutes;
     pthread_setname_np(

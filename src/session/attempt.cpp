@@ -1,7 +1,5 @@
 #include "holdfast/session/attempt.hpp"
 
-#include <openssl/crypto.h>
-
 namespace holdfast::session {
 
 std::string SessionId::text() const {
@@ -13,10 +11,6 @@ std::string SessionId::text() const {
     text += digits[byte & 0xfU];
   }
   return text;
-}
-
-Continuation::~Continuation() {
-  OPENSSL_cleanse(request.data(), request.size());
 }
 
 }  // namespace holdfast::session

@@ -337,8 +337,9 @@ void Session::record() noexcept {
   set_stranded(false);
   for (Side& each : sides_) each.seat.reset();
   auto entry = std::make_unique<AccessRecord>();
-  entry->story = std::move(*story_);
-  story_.reset();
+  entry->story = story_.unpack();
+  entry->story.upstream = upstream();
+  entry->story.backend = latest_->address();
   entry->route = route_.name();
   entry->duration = duration;
   entry->to_backend = to_backend_;

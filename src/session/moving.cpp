@@ -43,7 +43,7 @@ void Session::order_move(Cause cause) noexcept {
   if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;
   if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return;
   ordered_ = cause;
-  shard_.want_move(self_, upstream_, cause);
+  shard_.want_move(self_, upstream_state(), cause);
 }
 
 bool Session::move(Cause cause) noexcept {
@@ -100,10 +100,9 @@ void Session::switch_over() noexcept {
   former_pending_ = client_messages_ - answered_;
   answered_ = client_messages_;
   replay_.clear();  // the old leg works: what it has is no more to be given again
-  take_over();
-  reroute_.switched(now);
+  moved_ = take_over();
   paused_at_ = now;
-  moved_ = note_attached();
+  reroute_.switched(now);
   write(former_, ws::encode_close(going_away, {}, mask_for(former_)).view());
   if (former_ != nobody) side(former_).close_written = true;
   begin_leg(preamble_for_next_leg());

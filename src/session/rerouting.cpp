@@ -136,12 +136,13 @@ void Session::ask() noexcept {
   withdrawn_ = std::make_shared<std::atomic<bool>>(false);
   attempt->shard = &shard_;
   attempt->session = self_;
+  attempt->id = id_;
   attempt->number = reroute_.number();
   attempt->retry = reroute_.retry();
   attempt->reroutes = reroute_.reroutes() + 1;
   attempt->cause = reroute_.cause();
   attempt->route = &route_;
-  attempt->upstream = upstream_->name();
+  attempt->upstream = upstream();
   attempt->continuation = continuation_;
   attempt->exclude = reroute_.excluded();
   if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
@@ -216,8 +217,7 @@ Session::Peer Session::free_slot() noexcept {
 void Session::attach() noexcept {
   answer_open_ping();
   end_move();
-  take_over();
-  tell_attached(note_attached());
+  tell_attached(take_over());
   begin_leg(preamble_for_next_leg());
   if (phase_ == Phase::closing) {  // the client closed while it was held: its last messages go ahead of that
     write(current_, ws::encode_close(close_code_, {}, mask_for(current_)).view());
@@ -227,19 +227,23 @@ void Session::attach() noexcept {
   judge_client_pause();
 }
 
-// The standby leg becomes the current one.
-void Session::take_over() noexcept {
+// The standby leg becomes the current one; the record lacks its pause.
+std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
+  auto record = make_record(RerouteResult::attached, "");
   current_ = standby_;
   standby_ = nobody;
   Side& leg = side(current_);
   leg.role = Role::current;
-  const upstream::Backend& to = leg.seat->backend();
-  leg.seat->backend().count_reroute_to();
-  upstream_ = to.upstream_state();
+  latest_ = leg.seat->shared_backend();
+  latest_->count_reroute_to();
   removed_ = false;
   ordered_.reset();  // what is still in the queue was about the leg before
   set_stranded(false);
   side(client).relayed_ping_open = false;
+  record->upstream = upstream();
+  record->to = latest_->address();
+  upstream_state()->count(reroute_.cause(), RerouteResult::attached);
+  return record;
 }
 
 // What the new leg gets before anything else: the preamble, then what is kept for it.
@@ -371,10 +375,10 @@ void Session::set_stranded(bool stranded) noexcept {
 std::unique_ptr<RerouteRecord> Session::make_record(RerouteResult result, const char* detail) const {
   auto entry = std::make_unique<RerouteRecord>();
   entry->session = id_.text();
-  entry->client = story_->client;
+  entry->client = story_.client();
   entry->route = route_.name();
-  entry->upstream = upstream_->name();
-  entry->from = story_->backend;
+  entry->upstream = upstream();
+  entry->from = latest_->address();
   entry->cause = reroute_.cause();
   entry->result = result;
   entry->attempts = tally_.attempts;
@@ -387,19 +391,11 @@ std::unique_ptr<RerouteRecord> Session::make_record(RerouteResult result, const 
 
 // It came to no new leg.
 void Session::note_reroute(RerouteResult result, const char* detail) noexcept {
-  upstream_->count(reroute_.cause(), result);
+  upstream_state()->count(reroute_.cause(), result);
   auto entry = make_record(result, detail);
   if (result != RerouteResult::stayed)
     entry->pause = Milliseconds(elapsed_ms(paused_at_, shard_.loop().now()));
   shard_.surroundings().access.record(std::move(entry));
-}
-
-// The new leg is the current one, the story still the old one's.
-std::unique_ptr<RerouteRecord> Session::note_attached() {
-  upstream_->count(reroute_.cause(), RerouteResult::attached);
-  auto entry = make_record(RerouteResult::attached, "");
-  entry->to = story_->backend = backend()->address();
-  return entry;
 }
 
 void Session::tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept {
@@ -411,13 +407,11 @@ void Session::tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept {
 SessionView Session::view(Tick now) const {
   SessionView seen;
   seen.id = id_;
-  if (story_ != nullptr) {
-    seen.client = story_->client;
-    seen.listener = story_->listener;
-    seen.backend = current_ == nobody ? "" : story_->backend;
-  }
+  seen.client = story_.client();
+  seen.listener = story_.listener();
+  if (current_ != nobody) seen.backend = latest_->address();
   seen.route = route_.name();
-  seen.upstream = upstream_->name();
+  seen.upstream = upstream();
   seen.state = phase_ != Phase::open                          ? "closing"
                : current_ == nobody                           ? "held"
                : reroute_.state() != Reroute::State::attached ? "moving"

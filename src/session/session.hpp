@@ -30,6 +30,7 @@
 #include "holdfast/session/orders.hpp"
 #include "holdfast/session/shard.hpp"
 #include "holdfast/ws/walker.hpp"
+#include "session/packed_story.hpp"
 #include "session/replay.hpp"
 #include "session/reroute.hpp"
 
@@ -69,9 +70,9 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool is_running() const noexcept {
     return phase_ == Phase::open || (phase_ == Phase::closing && reason_ == Reason::client_vanished);
   }
-  [[nodiscard]] const std::string& upstream() const noexcept { return upstream_->name(); }
+  [[nodiscard]] const std::string& upstream() const noexcept { return latest_->upstream(); }
   [[nodiscard]] const std::shared_ptr<upstream::UpstreamState>& upstream_state() const noexcept {
-    return upstream_;
+    return latest_->upstream_state();
   }
   /// The backend that gets the client's messages; null while there is none.
   [[nodiscard]] const upstream::Backend* backend() const noexcept;
@@ -234,7 +235,7 @@ class Session final : public net::Handler, private Timer {
   void ask() noexcept;
   [[nodiscard]] bool take_standby(AttemptReply& answer) noexcept;
   void attach() noexcept;
-  void take_over() noexcept;
+  [[nodiscard]] std::unique_ptr<RerouteRecord> take_over() noexcept;
   void begin_leg(std::span<const std::byte> preamble) noexcept;
   void try_switch() noexcept;
   void standby_ended() noexcept;
@@ -256,7 +257,6 @@ class Session final : public net::Handler, private Timer {
   void look_at_reroute(Tick now, std::uint32_t& wait_ms) noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;
   [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;
-  [[nodiscard]] std::unique_ptr<RerouteRecord> note_attached();
   /// The pause is over.
   void tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept;
   /// The former leg has had its last word, or the session ends.
@@ -285,9 +285,9 @@ class Session final : public net::Handler, private Timer {
   RouteState& route_;
   metrics::RouteCells& cells_;
   metrics::SessionCells& open_sessions_;
-  std::shared_ptr<upstream::UpstreamState> upstream_;
+  std::shared_ptr<upstream::Backend> latest_;  ///< that had its messages, also when it has gone
   ListenerSeat listener_seat_;
-  std::unique_ptr<Story> story_;
+  PackedStory story_;
   SessionId id_;
   std::shared_ptr<const Continuation> continuation_;
   std::array<Side, 3> sides_;

@@ -63,16 +63,14 @@ void World::begin() {
   handover->backend = leg.connection.make_leg();
   handover->route = &route_;
   handover->open_sessions = &stage_.open_sessions;
-  handover->story = std::make_unique<session::Story>();
   handover->early_to_backend = client_.early();
   handover->early_to_client = leg.early();
   stage_.generation += 2;
   handover->generation = stage_.generation;
   handover->id.bytes[0] = 1;
   if (facts_.continuable) {
-    auto continuation = std::make_shared<session::Continuation>();
-    continuation->request = "GET / HTTP/1.1\r\n";
-    continuation_ = std::move(continuation);
+    continuation_ = std::make_shared<session::Continuation>(
+        session::Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, ""}, "", "");
     handover->continuation = continuation_;
   }
   stage_.shard.expect_one();

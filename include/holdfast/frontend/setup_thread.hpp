@@ -21,6 +21,7 @@
 
 namespace holdfast::frontend {
 
+class CommonFields;
 class Desk;
 class Gate;
 
@@ -77,6 +78,7 @@ class SetupThread final : public session::RerouteDesk {
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] Gate& tls_gate() noexcept { return *tls_gate_; }
+  [[nodiscard]] CommonFields& common_fields() noexcept { return *common_fields_; }
 
  private:
   class Listening;
@@ -86,6 +88,7 @@ class SetupThread final : public session::RerouteDesk {
   // In this order: connections still suspended when the io_context dies use the gate and the surroundings.
   Surroundings surroundings_;
   std::unique_ptr<Gate> tls_gate_;
+  std::unique_ptr<CommonFields> common_fields_;
   boost::asio::io_context io_{1};
   std::unique_ptr<Desk> desk_;  // has timers: dies before the io_context
   std::vector<std::unique_ptr<Listening>> listening_;

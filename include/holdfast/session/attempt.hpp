@@ -14,6 +14,7 @@
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/slab.hpp"
 #include "holdfast/net/leg.hpp"
+#include "holdfast/session/continuation.hpp"
 #include "holdfast/session/route_state.hpp"
 #include "holdfast/session/shard_item.hpp"
 #include "holdfast/upstream/backend.hpp"
@@ -29,26 +30,6 @@ struct SessionId {
   friend bool operator==(const SessionId&, const SessionId&) = default;
 };
 
-/// What a session keeps of its first handshake, to repeat it with another backend. Immutable; shared with
-/// attempts under way. The head holds cookies and tokens: it is wiped at the end.
-struct Continuation {
-  Continuation() = default;
-  Continuation(const Continuation&) = delete;
-  Continuation& operator=(const Continuation&) = delete;
-  ~Continuation();
-
-  SessionId id;
-  /// A whole request head but for its end: an attempt appends Sec-WebSocket-Key, Holdfast-Reroute and the
-  /// empty line. It offers exactly the subprotocol and extensions that were agreed.
-  std::string request;
-  std::string subprotocol;  ///< agreed; empty = none
-  std::string extensions;   ///< agreed, as the first backend's answer had them; empty = none
-
-  [[nodiscard]] std::size_t stored_bytes() const noexcept {
-    return sizeof *this + request.capacity() + subprotocol.capacity() + extensions.capacity();
-  }
-};
-
 /// Whether a session can go on with another backend at all, settled by its first handshake.
 enum class Continuity : std::uint8_t {
   none,        ///< an extension whose state can't be handed on was agreed
@@ -62,6 +43,7 @@ struct Attempt {
 
   Shard* shard = nullptr;  ///< who gets the reply
   Handle session;
+  SessionId id;
   std::uint32_t number = 0;    ///< of this attempt within the session
   std::uint32_t retry = 0;     ///< how many failed before it in this reroute
   std::uint32_t reroutes = 0;  ///< n of Holdfast-Reroute: 1 at the first reroute

@@ -5,6 +5,7 @@
 
 #include <deque>
 
+#include "frontend/common_fields.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "unit/session/fixture.hpp"
 
@@ -19,8 +20,9 @@ using session::AttemptResult;
 using upstream::UpstreamState;
 
 constexpr std::string_view stem =
-    "GET /room HTTP/1.1\r\nHost: h\r\nHoldfast-Session: 0f\r\nSec-WebSocket-Protocol: chat\r\n"
-    "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    "GET /room HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: "
+    "websocket\r\n"
+    "Sec-WebSocket-Protocol: chat\r\n";
 
 /// The listening end of a backend that the test plays.
 class FakeBackend {
@@ -116,14 +118,12 @@ struct Office {
     auto made = std::make_unique<Attempt>();
     made->shard = &shard;
     made->session = {3, 4};
+    made->id.bytes[15] = 0xf;
     made->number = ++number;
     made->reroutes = 1;
     made->route = &route;
     made->upstream = "chat";
-    auto continuation = std::make_shared<session::Continuation>();
-    continuation->request = stem;
-    continuation->subprotocol = "chat";
-    made->continuation = std::move(continuation);
+    made->continuation = std::make_shared<session::Continuation>(fields.split(stem), "chat", "");
     made->exclude[0] = exclude;
     made->deadline = Clock::now() + patience;
     return made;
@@ -176,6 +176,7 @@ struct Office {
   std::shared_ptr<const dial::Destination> destination;
   Present present;
   SetupThread thread;
+  CommonFields fields;
 };
 
 TEST_CASE(
@@ -188,6 +189,7 @@ TEST_CASE(
   Peer caller = office.backends[1].accept();
   const ws::RequestHead request = read_request(caller);
   CHECK(request.raw().starts_with(stem));
+  CHECK(request.find("Holdfast-Session") == "0000000000000000000000000000000f");
   CHECK(request.find("Holdfast-Reroute") == "2; cause=draining");
   CHECK(request.count("Sec-WebSocket-Key") == 1);
   caller.send(switching_for(request) + "early");

@@ -262,13 +262,9 @@ class Running {
     handover->backend = net::make_plain_leg(std::move(back.ours));
     handover->route = &route;
     handover->id.bytes[0] = 1;
-    auto continuation = std::make_shared<Continuation>();
-    continuation->id = handover->id;
-    continuation->request = "GET / HTTP/1.1\r\n";
-    handover->continuation = std::move(continuation);
+    handover->continuation =
+        std::make_shared<Continuation>(Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, ""}, "", "");
     handover->open_sessions = &sessions;
-    handover->story = std::make_unique<Story>();
-    handover->story->upstream = how.upstream;
     handover->early_to_backend = how.early_to_backend;
     handover->early_to_client = how.early_to_client;
     handover->allowed_rsv = how.allowed_rsv;

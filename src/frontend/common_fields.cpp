@@ -1,0 +1,87 @@
+#include "frontend/common_fields.hpp"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <utility>
+
+namespace holdfast::frontend {
+
+namespace {
+
+// Not among them: Cookie, Authorization, Sec-WebSocket-Protocol (tokens travel there), X-Forwarded-For and
+// everything that we don't know.
+constexpr std::array<std::string_view, 20> common_names{"accept",
+                                                        "accept-encoding",
+                                                        "accept-language",
+                                                        "cache-control",
+                                                        "connection",
+                                                        "dnt",
+                                                        "host",
+                                                        "origin",
+                                                        "pragma",
+                                                        "priority",
+                                                        "sec-gpc",
+                                                        "sec-websocket-extensions",
+                                                        "sec-websocket-version",
+                                                        "upgrade",
+                                                        "user-agent",
+                                                        "via",
+                                                        "x-forwarded-host",
+                                                        "x-forwarded-port",
+                                                        "x-forwarded-proto",
+                                                        "x-requested-with"};
+constexpr std::array<std::string_view, 2> common_prefixes{"sec-ch-ua", "sec-fetch-"};
+constexpr std::size_t longest_name = 32;
+
+bool is_common(std::string_view name) {
+  if (name.size() > longest_name) return false;
+  std::array<char, longest_name> lower{};
+  std::ranges::transform(name, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
+  const std::string_view known(lower.data(), name.size());
+  return std::ranges::find(common_names, known) != common_names.end() ||
+         std::ranges::any_of(common_prefixes, [&](std::string_view p) { return known.starts_with(p); });
+}
+
+std::string_view take_line(std::string_view& rest) {
+  const std::size_t end = rest.find("\r\n");
+  const std::string_view line = rest.substr(0, end == std::string_view::npos ? rest.size() : end + 2);
+  rest.remove_prefix(line.size());
+  return line;
+}
+
+}  // namespace
+
+session::Continuation::Head CommonFields::split(std::string_view stem) {
+  session::Continuation::Head head;
+  std::string common;
+  head.start_line = take_line(stem);
+  head.own_fields.reserve(stem.size());
+  common.reserve(stem.size());
+  while (!stem.empty()) {
+    const std::string_view line = take_line(stem);
+    (is_common(line.substr(0, line.find(':'))) ? common : head.own_fields) += line;
+  }
+  head.common_fields = one_for_all(std::move(common));
+  return head;
+}
+
+std::shared_ptr<const std::string> CommonFields::one_for_all(std::string fields) {
+  std::weak_ptr<const std::string>& place = known_[std::hash<std::string_view>{}(fields)];
+  if (auto known = place.lock(); known != nullptr && *known == fields) return known;
+  fields.shrink_to_fit();
+  auto fresh = std::make_shared<const std::string>(std::move(fields));
+  place = fresh;
+  if (known_.size() >= purge_at_) purge();
+  return fresh;
+}
+
+// Seldom enough that it costs each one that was added a constant time.
+void CommonFields::purge() {
+  std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
+  purge_at_ = std::max(fewest_to_purge, 2 * known_.size());
+}
+
+}  // namespace holdfast::frontend

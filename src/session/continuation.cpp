@@ -1,0 +1,35 @@
+#include "holdfast/session/continuation.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::session {
+
+Continuation::Continuation(Head head, std::string_view subprotocol, std::string_view extensions)
+    : common_fields_(std::move(head.common_fields)),
+      start_line_end_(static_cast<std::uint32_t>(head.start_line.size())),
+      fields_end_(static_cast<std::uint32_t>(start_line_end_ + head.own_fields.size())),
+      subprotocol_end_(static_cast<std::uint32_t>(fields_end_ + subprotocol.size())),
+      size_(static_cast<std::uint32_t>(subprotocol_end_ + extensions.size())) {
+  text_ = std::make_unique_for_overwrite<char[]>(size_);
+  std::ranges::copy(head.start_line, text_.get());
+  std::ranges::copy(head.own_fields, text_.get() + start_line_end_);
+  std::ranges::copy(subprotocol, text_.get() + fields_end_);
+  std::ranges::copy(extensions, text_.get() + subprotocol_end_);
+  OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());
+}
+
+Continuation::~Continuation() {
+  OPENSSL_cleanse(text_.get(), size_);
+}
+
+std::string Continuation::request() const {
+  std::string whole(part(0, start_line_end_));
+  if (common_fields_ != nullptr) whole += *common_fields_;
+  whole += part(start_line_end_, fields_end_);
+  return whole;
+}
+
+}  // namespace holdfast::session
