@@ -98,7 +98,7 @@ void Session::client_ended(net::IoState state) noexcept {
 }
 
 void Session::backend_ended(Peer from, net::IoState state) noexcept {
-  const Given given = side(from).given;
+  const Given given = backend_side(from).given;
   if (given == Given::whole_ones && (breaking_ || can_reroute(Cause::lost))) {
     detach(breaking_ ? reroute_.cause() : Cause::lost);
     return;
@@ -233,12 +233,12 @@ void Session::settle() noexcept {
   phase_ = Phase::settled;
   record();
   std::uint32_t wait = linger_ms;
-  for (const Peer peer : all_peers) {
+  for (const Peer peer : peers()) {
     Side& each = side(peer);
     if (each.leg == nullptr) continue;
     if (has_unsent(peer)) wait = linger_ms + route_.close_timeout_ms.load(std::memory_order_relaxed);
     each.carry.reset();
-    each.held.reset();
+    if (peer != client) backend_side(peer).held.reset();
     each.paused = false;
     if (each.reading != Reading::ended) each.reading = Reading::discard;
     finish(peer);
@@ -247,7 +247,7 @@ void Session::settle() noexcept {
   open_ping_.reset();
   closing_deadline_ = shard_.loop().now() + wait;
   arm_closing_timer();
-  for (const Peer peer : all_peers) linger(peer);
+  for (const Peer peer : peers()) linger(peer);
   drop(nobody);
 }
 
@@ -288,10 +288,12 @@ void Session::drop(Peer peer) noexcept {
   if (peer != nobody) {
     Side& each = side(peer);
     each.leg.reset();
-    each.seat.reset();
     each.unsent.reset();
     each.carry.reset();
-    each.held.reset();
+    if (peer != client) {
+      backend_side(peer).seat = {};
+      backend_side(peer).held.reset();
+    }
     each.reading = Reading::ended;
     if (each.role == Role::leaving) each.role = Role::none;
     if (peer == current_ && phase_ != Phase::open) replay_.clear();
@@ -303,7 +305,7 @@ void Session::drop(Peer peer) noexcept {
     }
   }
   if (phase_ != Phase::settled) return;
-  for (const Peer each : all_peers) {
+  for (const Peer each : peers()) {
     if (side(each).leg != nullptr) return;
   }
   cancel();
@@ -321,7 +323,7 @@ void Session::cut(Reason reason) noexcept {
     phase_ = Phase::settled;
     record();
   }
-  for (const Peer peer : all_peers) {
+  for (const Peer peer : peers()) {
     if (side(peer).leg != nullptr) drop(peer);
   }
 }
@@ -335,7 +337,7 @@ void Session::record() noexcept {
   shard_.session_ended();
   tell_moved();
   set_stranded(false);
-  for (Side& each : sides_) each.seat.reset();
+  for (const Peer peer : backend_peers()) backend_side(peer).seat = {};
   auto entry = std::make_unique<AccessRecord>();
   entry->story = story_.unpack();
   entry->story.upstream = upstream();

@@ -33,7 +33,7 @@ void Session::arm_closing_timer() noexcept {
 
 void Session::on_timer(Tick now) {
   if (phase_ == Phase::settled) {
-    for (const Peer peer : all_peers) {
+    for (const Peer peer : peers()) {
       if (side(peer).leg != nullptr) drop(peer);
     }
     return;
@@ -87,7 +87,7 @@ void Session::look(Tick now) noexcept {
     if (left == 0) return lost(feeding());
     sooner(wait, left);
   }
-  for (const Peer peer : all_peers) {
+  for (const Peer peer : peers()) {
     if (peer != client && peer != current_)
       continue;  // a look at the client may have changed the current one
     // A new leg that is not read yet can't be told from a silent one; its time begins with its first read.
@@ -120,7 +120,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
     leg_side.ping_open = false;
     if (!heard() && !leg_side.paused) {
       if (leg_side.ping_answered) return lost(peer);
-      if (peer != client) shard_.warn_mute_to_pings(side(peer).seat->backend());
+      if (peer != client) shard_.warn_mute_to_pings(backend_side(peer).seat.backend());
       leg_side.last_received = now;  // asked again after another interval
     }
   }

@@ -55,7 +55,7 @@ bool Session::move(Cause cause) noexcept {
   const Tick now = shard_.loop().now();
   const Reroute::State before = reroute_.state();
   if (before == Reroute::State::attached) {
-    tally_ = {};
+    detour().tally = {};
     move_again_at_ = now + move_again_ms + shard_.random() % move_again_ms;
   }
   const Reroute::Todo todo = reroute_.move_due(now, cause);
@@ -72,7 +72,8 @@ bool Session::at_switching_point() const noexcept {
 
 // Nothing is unanswered, nothing has been said for a while, and the client has it all.
 bool Session::is_quiet(Tick now) const noexcept {
-  return client_messages_ == answered_ && side(current_).given == Given::whole_ones && !has_unsent(client) &&
+  return client_messages_ == answered_ && backend_side(current_).given == Given::whole_ones &&
+         !has_unsent(client) &&
          elapsed_ms(last_data_, now) >= route_.quiet_ms.load(std::memory_order_relaxed);
 }
 
@@ -82,7 +83,7 @@ void Session::try_switch() noexcept {
 
 // The new leg is dead before it was used: as if it had not come.
 void Session::standby_ended() noexcept {
-  const upstream::Backend* there = &side(standby_).seat->backend();
+  const upstream::Backend* there = &backend_side(standby_).seat.backend();
   (void)reroute_.failed(shard_.loop().now(), AttemptResult::no_way, there, shard_.random(), reroute_rules());
   note_reroute(RerouteResult::stayed, "the new leg ended before it was used");
   stay();
@@ -94,14 +95,14 @@ void Session::switch_over() noexcept {
   answer_open_ping();
   if (phase_ != Phase::open) return;  // the client's leg was found dead
   former_ = current_;
-  Side& old = side(former_);
+  BackendSide& old = backend_side(former_);
   old.role = Role::former;
-  old.seat->backend().count_reroute_from();
-  former_pending_ = client_messages_ - answered_;
+  old.seat.backend().count_reroute_from();
+  detour().former_pending = client_messages_ - answered_;
   answered_ = client_messages_;
   replay_.clear();  // the old leg works: what it has is no more to be given again
-  moved_ = take_over();
-  paused_at_ = now;
+  detour().moved = take_over();
+  detour().paused_at = now;
   reroute_.switched(now);
   write(former_, ws::encode_close(going_away, {}, mask_for(former_)).view());
   if (former_ != nobody) side(former_).close_written = true;
@@ -113,7 +114,7 @@ void Session::switch_over() noexcept {
 // kept.
 void Session::break_off() noexcept {
   breaking_ = true;
-  breaking_since_ = paused_at_ = shard_.loop().now();
+  detour().breaking_since = detour().paused_at = shard_.loop().now();
   write_close_of_ours(current_);
 }
 
@@ -132,7 +133,7 @@ void Session::write_close_of_ours(Peer to) noexcept {
 // middle of what it says, as long as it goes on; others need not wait for the place of such a move.
 void Session::hand_over() noexcept {
   const Tick now = shard_.loop().now();
-  const Side& old = side(former_);
+  const BackendSide& old = backend_side(former_);
   const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
   const bool goes_on = old.given != Given::whole_ones && elapsed_ms(old.last_received, now) < timeout;
   if (!goes_on && !old.paused) return former_done(former_);
@@ -141,7 +142,7 @@ void Session::hand_over() noexcept {
 }
 
 void Session::former_done(Peer peer) noexcept {
-  Side& old = side(peer);
+  BackendSide& old = backend_side(peer);
   if (old.given != Given::whole_ones) {
     const Reason cut = reason_of_cut(old.given);
     old.reading = Reading::ended;
@@ -159,10 +160,11 @@ void Session::former_done(Peer peer) noexcept {
 }
 
 void Session::tell_moved() noexcept {
-  if (moved_ == nullptr) return;
-  moved_->unconfirmed = std::exchange(former_pending_, 0);
-  cells_.unconfirmed.add(moved_->unconfirmed);
-  tell_attached(std::move(moved_));
+  if (detour_ == nullptr || detour_->moved == nullptr) return;
+  auto record = std::move(detour_->moved);
+  record->unconfirmed = std::exchange(detour_->former_pending, 0);
+  cells_.unconfirmed.add(record->unconfirmed);
+  tell_attached(std::move(record));
 }
 
 void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {

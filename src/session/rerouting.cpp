@@ -31,22 +31,22 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   if (phase_ != Phase::open) return;  // the client's leg was found dead
   const Peer gone = current_;
   const Tick now = shard_.loop().now();
-  Side& old = side(gone);
+  BackendSide& old = backend_side(gone);
   net::Liveness last = old.leg->liveness();
   const bool planned = breaking_;
   const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
   if (confirmed) replay_.answered();  // it has read all that came before our Close: nothing to be given again
   if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
-  const std::uint64_t sent_bytes = old.given_bytes - replay_.unsent_bytes();
+  const auto sent_bytes = old.given_bytes - static_cast<std::uint32_t>(replay_.unsent_bytes());
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
-  if (!planned) paused_at_ = now;
+  if (!planned) detour().paused_at = now;
   if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
-  old.seat->backend().count_reroute_from();
-  tally_ = {};
-  const upstream::Backend* here = &old.seat->backend();
+  old.seat.backend().count_reroute_from();
+  detour().tally = {};
+  const upstream::Backend* here = &old.seat.backend();
   const Reroute::Todo todo = reroute_.lost(now, cause, here, shard_.random(), reroute_rules());
-  why_not_ = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";
+  detour().why_not = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";
   const Replay::Rewound rewound = replay_.rewind(stream_point());
   if (rewound.swallow) {
     swallowing_ = true;
@@ -72,26 +72,28 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
 // Which messages are gone: those that the leg had whole and that no backend message followed. Of these the
 // ones that its kernel never acknowledged are certainly undelivered. Marks are made once per write, so that
 // this is a lower bound; a TLS leg's unacknowledged bytes are counted as if they were plaintext.
-void Session::count_loss(const net::Liveness& last, std::uint64_t sent_bytes,
+void Session::count_loss(const net::Liveness& last, std::uint32_t sent_bytes,
                          const Replay::Rewound& rewound) noexcept {
   const std::uint64_t kept = rewound.kept + rewound.dropped_begun;
   const std::uint64_t pending = client_messages_ - answered_;
   const std::uint64_t had = pending - std::min(pending, kept);
-  const std::uint64_t acknowledged =
-      sent_bytes - std::min<std::uint64_t>(sent_bytes, last.unacknowledged_bytes);
+  const std::uint32_t acknowledged = sent_bytes - last.unacknowledged_bytes;
+  const auto not_kept = static_cast<std::uint32_t>(client_messages_ - kept);
   std::uint64_t certain = 0;
   for (const Mark& mark : marks_) {
-    const std::uint64_t before = mark.messages + kept;
-    if (mark.bytes < acknowledged || (mark.bytes == 0 && mark.messages == 0)) continue;
-    if (client_messages_ > before) certain = std::max(certain, client_messages_ - before);
+    const bool is_acknowledged = static_cast<std::int32_t>(mark.bytes - acknowledged) < 0;
+    if (is_acknowledged || (mark.bytes == 0 && mark.messages == 0)) continue;
+    const auto behind = static_cast<std::int32_t>(not_kept - mark.messages);
+    if (behind > 0) certain = std::max(certain, static_cast<std::uint64_t>(behind));
   }
   certain = std::min(certain, had - std::min(had, rewound.had_before));
-  tally_.undelivered = rewound.dropped + certain;
-  tally_.unconfirmed = had - certain;
-  tally_.resent = rewound.resent;
-  cells_.undelivered.add(tally_.undelivered);
-  cells_.unconfirmed.add(tally_.unconfirmed);
-  cells_.resent.add(tally_.resent);
+  Tally& tally = detour().tally;
+  tally.undelivered = rewound.dropped + certain;
+  tally.unconfirmed = had - certain;
+  tally.resent = rewound.resent;
+  cells_.undelivered.add(tally.undelivered);
+  cells_.unconfirmed.add(tally.unconfirmed);
+  cells_.resent.add(tally.resent);
   answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
 }
 
@@ -119,21 +121,21 @@ void Session::perform(Reroute::Todo todo) noexcept {
       return hand_over();
     case Reroute::Todo::lose:
       if (backend()->admin_state() != upstream::AdminState::disabled) return;  // it has come back
-      if (side(current_).given == Given::whole_ones) return detach(Cause::disabled);
-      return end(reason_of_cut(side(current_).given));
+      if (backend_side(current_).given == Given::whole_ones) return detach(Cause::disabled);
+      return end(reason_of_cut(backend_side(current_).given));
     case Reroute::Todo::give_up:
       drop_waiting();
       note_reroute(reroute_.reason() == Reason::reroute_refused  ? RerouteResult::refused
                    : reroute_.reason() == Reason::kills_backends ? RerouteResult::kills_backends
                                                                  : RerouteResult::no_backend,
-                   why_not_.c_str());
+                   detour().why_not.c_str());
       return end(reroute_.reason());
   }
 }
 
 void Session::ask() noexcept {
   auto attempt = std::make_unique<Attempt>();
-  withdrawn_ = std::make_shared<std::atomic<bool>>(false);
+  detour().withdrawn = std::make_shared<std::atomic<bool>>(false);
   attempt->shard = &shard_;
   attempt->session = self_;
   attempt->id = id_;
@@ -147,7 +149,7 @@ void Session::ask() noexcept {
   attempt->exclude = reroute_.excluded();
   if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
   attempt->deadline = Clock::now() + Milliseconds(reroute_.patience_ms(shard_.loop().now(), reroute_rules()));
-  attempt->withdrawn = withdrawn_;
+  attempt->withdrawn = detour().withdrawn;
   shard_.surroundings().desk->ask(std::move(attempt));
 }
 
@@ -156,8 +158,8 @@ void Session::reply(AttemptReply& answer) noexcept {
                       (phase_ == Phase::open || (phase_ == Phase::closing && current_ == nobody));
   if (!wanted) return;
   const Tick now = shard_.loop().now();
-  withdrawn_.reset();
-  tally_.attempts = reroute_.retry() + 1;
+  detour().withdrawn.reset();
+  detour().tally.attempts = reroute_.retry() + 1;
   if (answer.result == AttemptResult::ready && take_standby(answer)) {
     perform(reroute_.ready(now));
   } else if (phase_ == Phase::closing) {
@@ -165,11 +167,11 @@ void Session::reply(AttemptReply& answer) noexcept {
     settle_if_done();
     return;
   } else {
-    why_not_ = answer.what;
+    detour().why_not = answer.what;
     const Reroute::Todo todo =
         reroute_.failed(now, answer.result, answer.tried, shard_.random(), reroute_rules());
     if (todo == Reroute::Todo::stay) {
-      if (!stranded_) note_reroute(RerouteResult::stayed, why_not_.c_str());
+      if (!stranded_) note_reroute(RerouteResult::stayed, detour().why_not.c_str());
       set_stranded(answer.result == AttemptResult::nobody && wanted_elsewhere().has_value());
       stay();
     } else {
@@ -182,30 +184,31 @@ void Session::reply(AttemptReply& answer) noexcept {
 
 bool Session::take_standby(AttemptReply& answer) noexcept {
   const Peer slot = free_slot();
-  Side& fresh = side(slot);
-  fresh = Side(ws::Sender::server);
+  BackendSide& fresh = backend_side(slot);
+  fresh = BackendSide();
   if (!shard_.loop().add(*answer.leg, *this, slot)) {
     answer.what = "out of epoll watches";
     answer.result = AttemptResult::no_way;
     return false;
   }
   fresh.leg = std::move(answer.leg);
-  fresh.seat = std::move(answer.seat);
+  fresh.seat = std::move(*answer.seat);
   fresh.role = Role::standby;
   fresh.reading = Reading::later;
   fresh.begun = fresh.last_received = shard_.loop().now();
-  early_.reset();
-  if (!answer.early.empty()) early_ = std::make_unique<std::string>(std::move(answer.early));
+  detour().early.reset();
+  if (!answer.early.empty()) detour().early = std::make_unique<std::string>(std::move(answer.early));
   standby_ = slot;
   return true;
 }
 
 // A leg that only lingers makes room for one that is to work.
 Session::Peer Session::free_slot() noexcept {
-  for (const Peer peer : backend_peers) {
+  (void)detour();
+  for (const Peer peer : backend_peers()) {
     if (side(peer).role == Role::none && side(peer).leg == nullptr) return peer;
   }
-  for (const Peer peer : backend_peers) {
+  for (const Peer peer : backend_peers()) {
     if (side(peer).role != Role::leaving) continue;
     drop(peer);
     return peer;
@@ -232,9 +235,9 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   auto record = make_record(RerouteResult::attached, "");
   current_ = standby_;
   standby_ = nobody;
-  Side& leg = side(current_);
+  BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
-  latest_ = leg.seat->shared_backend();
+  latest_ = leg.seat.shared_backend();
   latest_->count_reroute_to();
   removed_ = false;
   ordered_.reset();  // what is still in the queue was about the leg before
@@ -248,13 +251,14 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
 
 // What the new leg gets before anything else: the preamble, then what is kept for it.
 void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
-  side(current_).answers_to_swallow =
+  BackendSide& leg = backend_side(current_);
+  leg.answers_to_swallow =
       preamble.empty() ? std::uint8_t{0}
                        : static_cast<std::uint8_t>(std::min<std::uint64_t>(preamble_answers_, answers_));
   replay_.prepend(preamble);
-  side(current_).given_bytes = replay_.size();
+  leg.given_bytes = static_cast<std::uint32_t>(replay_.size());
   marks_ = {};
-  marks_[next_mark_++ % marks_.size()] = {replay_.size(), client_messages_};
+  set_mark(leg);
   flush_replay();
 }
 
@@ -266,7 +270,7 @@ void Session::feed_from(Peer peer) noexcept {
   if (phase_ == Phase::settled) return;
   source.reading = Reading::frames;
   source.paused = side(client).unsent != nullptr;
-  if (const auto early = std::move(early_)) consume(peer, std::as_bytes(std::span(*early)));
+  if (const auto early = std::move(detour().early)) consume(peer, std::as_bytes(std::span(*early)));
   if (source.leg != nullptr) shard_.loop().requeue(*this, peer);
 }
 
@@ -274,9 +278,9 @@ void Session::feed_from(Peer peer) noexcept {
 
 // FIN behind what is unsent; its own FIN is waited for, but not for long.
 void Session::leave(Peer peer) noexcept {
-  Side& old = side(peer);
+  BackendSide& old = backend_side(peer);
   old.role = Role::leaving;
-  old.seat.reset();
+  old.seat = {};
   old.carry.reset();
   old.held.reset();
   old.paused = false;
@@ -291,7 +295,7 @@ void Session::stay() noexcept {
   if (standby_ != nobody) {
     const Peer unused = standby_;
     standby_ = nobody;
-    early_.reset();
+    detour().early.reset();
     write(unused, ws::encode_close(going_away, {}, mask_for(unused)).view());
     side(unused).close_written = true;
     leave(unused);
@@ -305,8 +309,8 @@ void Session::drop_waiting() noexcept {
   // Of those that are to be given again the leg before may have had some whole.
   const std::uint64_t perhaps = replay_.perhaps_delivered();
   const std::uint64_t certain = replay_.begun_messages() - replay_.with_some_leg();
-  tally_.undelivered += certain;
-  tally_.unconfirmed += perhaps;
+  detour().tally.undelivered += certain;
+  detour().tally.unconfirmed += perhaps;
   cells_.undelivered.add(certain);
   cells_.unconfirmed.add(perhaps);
   replay_.clear();
@@ -324,12 +328,25 @@ void Session::abandon_reroute() noexcept {
 }
 
 void Session::withdraw_attempt() noexcept {
-  if (withdrawn_ != nullptr) withdrawn_->store(true, std::memory_order_relaxed);
-  withdrawn_.reset();
+  if (detour_ == nullptr || detour_->withdrawn == nullptr) return;
+  detour_->withdrawn->store(true, std::memory_order_relaxed);
+  detour_->withdrawn.reset();
+}
+
+Session::Detour& Session::detour() {
+  if (detour_ == nullptr) detour_ = std::make_unique<Detour>();
+  return *detour_;
+}
+
+// Once the session has one leg again, in its first place, and nothing is to be told of how it got it.
+void Session::forget_detour() noexcept {
+  if (detour_ == nullptr || current_ != first || reroute_.state() != Reroute::State::attached) return;
+  const BackendSide& spare = detour_->second;
+  if (spare.role == Role::none && spare.leg == nullptr) detour_.reset();
 }
 
 void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
-  for (const Peer peer : backend_peers) {
+  for (const Peer peer : backend_peers()) {
     if (side(peer).role != Role::leaving || side(peer).leg == nullptr) continue;
     const std::uint32_t left = remaining_ms(side(peer).leaving_since, linger_ms, now);
     if (left == 0) {
@@ -340,16 +357,17 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   }
   if (breaking_) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
-    const std::uint32_t left = remaining_ms(breaking_since_, timeout, now);
+    const std::uint32_t left = remaining_ms(detour().breaking_since, timeout, now);
     if (left == 0 && side(current_).paused) {
-      breaking_since_ = now;
-    } else if (left == 0 && side(current_).given == Given::whole_ones) {
+      detour().breaking_since = now;
+    } else if (left == 0 && backend_side(current_).given == Given::whole_ones) {
       detach(reroute_.cause());
     }
     wait = std::min(wait, std::max(left, turn_again_ms));
   }
   perform(reroute_.tick(now, reroute_rules()));
   if (phase_ != Phase::open) return;
+  forget_detour();
   if (reroute_.state() == Reroute::State::settling && !breaking_) look_for_quiet(now, wait);
   if (reroute_.state() == Reroute::State::attached && !ordered_) {
     if (const auto cause = wanted_elsewhere()) {
@@ -381,10 +399,10 @@ std::unique_ptr<RerouteRecord> Session::make_record(RerouteResult result, const 
   entry->from = latest_->address();
   entry->cause = reroute_.cause();
   entry->result = result;
-  entry->attempts = tally_.attempts;
-  entry->resent = tally_.resent;
-  entry->undelivered = tally_.undelivered;
-  entry->unconfirmed = tally_.unconfirmed;
+  entry->attempts = detour_->tally.attempts;
+  entry->resent = detour_->tally.resent;
+  entry->undelivered = detour_->tally.undelivered;
+  entry->unconfirmed = detour_->tally.unconfirmed;
   entry->detail = detail;
   return entry;
 }
@@ -394,12 +412,12 @@ void Session::note_reroute(RerouteResult result, const char* detail) noexcept {
   upstream_state()->count(reroute_.cause(), result);
   auto entry = make_record(result, detail);
   if (result != RerouteResult::stayed)
-    entry->pause = Milliseconds(elapsed_ms(paused_at_, shard_.loop().now()));
+    entry->pause = Milliseconds(elapsed_ms(detour().paused_at, shard_.loop().now()));
   shard_.surroundings().access.record(std::move(entry));
 }
 
 void Session::tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept {
-  entry->pause = Milliseconds(elapsed_ms(paused_at_, shard_.loop().now()));
+  entry->pause = Milliseconds(elapsed_ms(detour().paused_at, shard_.loop().now()));
   shard_.surroundings().cells.reroute_duration.observe(entry->pause);
   shard_.surroundings().access.record(std::move(entry));
 }

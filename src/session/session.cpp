@@ -20,7 +20,6 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       story_(handover.story),
       id_(handover.id),
       continuation_(std::move(handover.continuation)),
-      sides_{Side(ws::Sender::client), Side(ws::Sender::server), Side(ws::Sender::server)},
       replay_(shard.loop().buffers()),
       reroute_(shard.loop().now()),
       started_(shard.loop().now()),
@@ -29,17 +28,16 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       allowed_rsv_(handover.allowed_rsv),
       preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))),
       preamble_answers_(static_cast<std::uint8_t>(route_.preamble_answers.load(std::memory_order_relaxed))) {
-  side(client).leg = std::move(handover.client);
-  side(first).leg = std::move(handover.backend);
-  side(first).seat.emplace(std::move(handover.seat));
-  side(first).role = Role::current;
-  for (Side& each : sides_) each.begun = each.last_received = started_;
-  side(second).reading = Reading::ended;
+  client_.leg = std::move(handover.client);
+  first_.leg = std::move(handover.backend);
+  first_.seat = std::move(handover.seat);
+  first_.role = Role::current;
+  client_.begun = client_.last_received = first_.begun = first_.last_received = started_;
 }
 
 Session::~Session() {
   set_stranded(false);
-  if (withdrawn_ != nullptr) withdrawn_->store(true, std::memory_order_relaxed);
+  withdraw_attempt();
   if (move_counted_) shard_.move_ended();
   if (continuation_ != nullptr) {
     shard_.surroundings().cells.stored_head_bytes.add(
@@ -72,6 +70,7 @@ void Session::start(Handle self, Handover& handover) noexcept {
 
 void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   const auto peer = static_cast<Peer>(which);
+  if (peer == second && detour_ == nullptr) return;  // as below
   Side& ready_side = side(peer);
   if (ready_side.leg == nullptr) return;  // an event of the same turn came before its end
   if (ready.ending && !ready_side.ending) {
@@ -257,14 +256,14 @@ void Session::resume(Peer from) noexcept {
   if (!side(from).paused) return;
   side(from).paused = false;
   // What a leg may still say after our Close takes the time that its client needs for it.
-  if (breaking_) breaking_since_ = shard_.loop().now();
+  if (breaking_) detour().breaking_since = shard_.loop().now();
   if (from == former_ && reroute_.state() == Reroute::State::handing_over)
     reroute_.more_time(shard_.loop().now());
   pump(from);
 }
 
 bool Session::at_boundary(Peer to) const noexcept {
-  if (to == client) return feeding() == nobody || side(feeding()).given != Given::part_of_frame;
+  if (to == client) return feeding() == nobody || backend_side(feeding()).given != Given::part_of_frame;
   return to != current_ || swallowing_ || side(client).walker.at_frame_boundary();
 }
 
@@ -274,12 +273,12 @@ std::optional<ws::Mask> Session::mask_for(Peer to) noexcept {
 }
 
 const upstream::Backend* Session::backend() const noexcept {
-  if (current_ == nobody || !side(current_).seat) return nullptr;
-  return &side(current_).seat->backend();
+  if (current_ == nobody || !backend_side(current_).seat) return nullptr;
+  return &backend_side(current_).seat.backend();
 }
 
 unsigned Session::which(const net::Leg& leg) const noexcept {
-  for (const Peer peer : all_peers) {
+  for (const Peer peer : peers()) {
     if (side(peer).leg.get() == &leg) return peer;
   }
   return nobody;
@@ -292,7 +291,7 @@ void Session::check_invariants() const noexcept {
   assert(current_ == nobody || side(current_).role == Role::current);
   assert(former_ == nobody || side(former_).role == Role::former);
   assert(standby_ == nobody || side(standby_).role == Role::standby);
-  for (const Peer peer : all_peers) assert(!(side(peer).finished && has_unsent(peer)));
+  for (const Peer peer : peers()) assert(!(side(peer).finished && has_unsent(peer)));
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
     assert(side(feeding()).paused == (side(client).unsent != nullptr));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));

@@ -89,11 +89,10 @@ class Session final : public net::Handler, private Timer {
   void check_if_asked() const noexcept {
     if (shard_.surroundings().checking) check_invariants();
   }
-  enum Peer : unsigned { client = 0, first = 1, second = 2, nobody = 3 };
+  enum Peer : std::uint8_t { client = 0, first = 1, second = 2, nobody = 3 };
   static constexpr std::uint16_t going_away = 1001;   ///< what a backend leg is told that is left
   static constexpr std::uint32_t turn_again_ms = 20;  ///< where a move has to wait for its turn
   static constexpr std::array<Peer, 3> all_peers{client, first, second};
-  static constexpr std::array<Peer, 2> backend_peers{first, second};
 
   enum class Phase : std::uint8_t {
     open,     ///< frames flow, or the client is held
@@ -120,36 +119,59 @@ class Session final : public net::Handler, private Timer {
   /// One leg, with what was read from it but not forwarded and what waits to be written to it.
   struct Side {
     explicit Side(ws::Sender sender) noexcept : walker(sender) {}
-    std::unique_ptr<net::Leg> leg;       ///< null = gone
-    std::optional<upstream::Seat> seat;  ///< backend legs
-    ws::Walker walker;                   ///< of the frames that come from it
-    BufferPtr carry;                     ///< an incomplete frame head or control frame that came from it
-    BufferPtr held;                      ///< backend legs: a frame or message kept back until it is whole
-    BufferPtr unsent;                    ///< what it has not taken yet (for the current backend leg: replay_)
+    std::unique_ptr<net::Leg> leg;  ///< null = gone
+    ws::Walker walker;              ///< of the frames that come from it
+    BufferPtr carry;                ///< an incomplete frame head or control frame that came from it
+    BufferPtr unsent;               ///< what it has not taken yet (for the current backend leg: replay_)
     Tick begun = 0;
-    std::uint64_t given_bytes = 0;  ///< current backend leg: bytes that it has or is to get, ours included
     Tick last_received = 0;
     Tick ping_at = 0;          ///< when ours was written
     Tick last_taken = 0;       ///< when it last took some of its unsent bytes
     Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
     Tick leaving_since = 0;
-    std::uint16_t close_due = 0;          ///< Close to write to it at the next frame boundary
-    std::uint8_t pings_unanswered = 0;    ///< of ours
-    std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
+    std::uint16_t close_due = 0;        ///< Close to write to it at the next frame boundary
+    std::uint8_t pings_unanswered = 0;  ///< of ours
     Role role = Role::none;
     Reading reading = Reading::frames;
-    Given given = Given::whole_ones;  ///< backend legs
-    bool paused = false;              ///< not read, because what it says has nowhere to go
-    bool ending = false;              ///< its FIN or error is waiting behind what it sent
-    bool write_broken = false;
-    bool close_received = false;
-    bool close_written = false;
-    bool finishing = false;          ///< FIN follows once nothing is unsent
-    bool finished = false;           ///< FIN written
-    bool ping_open = false;          ///< ours is unanswered
-    bool ping_answered = false;      ///< it has answered one of ours before
-    bool relayed_ping_open = false;  ///< a forwarded one is unanswered
-    bool in_flight = false;
+    bool paused : 1 = false;  ///< not read, because what it says has nowhere to go
+    bool ending : 1 = false;  ///< its FIN or error is waiting behind what it sent
+    bool write_broken : 1 = false;
+    bool close_received : 1 = false;
+    bool close_written : 1 = false;
+    bool finishing : 1 = false;          ///< FIN follows once nothing is unsent
+    bool finished : 1 = false;           ///< FIN written
+    bool ping_open : 1 = false;          ///< ours is unanswered
+    bool ping_answered : 1 = false;      ///< it has answered one of ours before
+    bool relayed_ping_open : 1 = false;  ///< a forwarded one is unanswered
+    bool in_flight : 1 = false;
+  };
+  struct BackendSide : Side {
+    BackendSide() noexcept : Side(ws::Sender::server) {}
+    upstream::Seat seat;
+    BufferPtr held;                 ///< a frame or message kept back until it is whole
+    std::uint32_t given_bytes = 0;  ///< modulo 2^32; current leg: what it has or is to get, ours included
+    std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
+    Given given = Given::whole_ones;
+  };
+
+  /// What the reroute under way costs, for its record.
+  struct Tally {
+    std::uint32_t attempts = 0;
+    std::uint64_t resent = 0;
+    std::uint64_t undelivered = 0;
+    std::uint64_t unconfirmed = 0;
+  };
+  /// What only a session needs that is on its way to another backend, or that has its second leg.
+  struct Detour {
+    BackendSide second;
+    Tally tally;
+    std::string why_not;                           ///< what the latest attempt failed with
+    std::unique_ptr<std::string> early;            ///< what the newest leg's backend sent behind its 101
+    std::shared_ptr<std::atomic<bool>> withdrawn;  ///< shared with the attempt under way
+    std::unique_ptr<RerouteRecord> moved;          ///< of a move whose former leg still has the word
+    std::uint64_t former_pending = 0;  ///< client messages that the former leg has and has not answered
+    Tick breaking_since = 0;
+    Tick paused_at = 0;  ///< since when the client may wait for a backend
   };
 
   // session.cpp: legs
@@ -174,6 +196,7 @@ class Session final : public net::Handler, private Timer {
   void client_close(std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
   void forward(std::span<const std::byte> run, StreamPoint start) noexcept;
   [[nodiscard]] StreamPoint stream_point() const noexcept;
+  void set_mark(const BackendSide& leg) noexcept;
   void flush_replay() noexcept;
   void judge_client_pause() noexcept;
   void remember_ping(const ws::ControlPayload& payload) noexcept;
@@ -189,7 +212,7 @@ class Session final : public net::Handler, private Timer {
   void backend_close(Peer from, std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
   [[nodiscard]] static bool answers_ours(std::uint16_t code) noexcept;
   void note_answer(Peer from) noexcept;
-  void write_held(Side& source) noexcept;
+  void write_held(BackendSide& source) noexcept;
   [[nodiscard]] bool may_hold(std::uint64_t bytes) noexcept;
 
   // closing.cpp: ends
@@ -228,7 +251,7 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool can_reroute(Cause cause) const noexcept;
   /// The current leg is lost. `answer_code` ≠ 0: it has sent a Close, which is answered with this.
   void detach(Cause cause, std::uint16_t answer_code = 0) noexcept;
-  void count_loss(const net::Liveness& last, std::uint64_t sent_bytes,
+  void count_loss(const net::Liveness& last, std::uint32_t sent_bytes,
                   const Replay::Rewound& rewound) noexcept;
   void answer_open_ping() noexcept;
   void perform(Reroute::Todo todo) noexcept;
@@ -268,8 +291,24 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] Reroute::Rules reroute_rules() const noexcept;
   [[nodiscard]] Peer free_slot() noexcept;
 
-  [[nodiscard]] Side& side(Peer peer) noexcept { return sides_[peer]; }
-  [[nodiscard]] const Side& side(Peer peer) const noexcept { return sides_[peer]; }
+  /// A backend's; `second` only where there is a detour.
+  [[nodiscard]] const BackendSide& backend_side(Peer peer) const noexcept {
+    return peer == first ? first_ : detour_->second;
+  }
+  [[nodiscard]] BackendSide& backend_side(Peer peer) noexcept {
+    return peer == first ? first_ : detour_->second;
+  }
+  [[nodiscard]] const Side& side(Peer peer) const noexcept {
+    return peer == client ? client_ : backend_side(peer);
+  }
+  [[nodiscard]] Side& side(Peer peer) noexcept { return peer == client ? client_ : backend_side(peer); }
+  /// Those that there are.
+  [[nodiscard]] std::span<const Peer> peers() const noexcept {
+    return std::span(all_peers).first(detour_ == nullptr ? 2 : 3);
+  }
+  [[nodiscard]] std::span<const Peer> backend_peers() const noexcept { return peers().subspan(1); }
+  [[nodiscard]] Detour& detour();  ///< makes one where there is none
+  void forget_detour() noexcept;
   /// Where the client's messages go, and whose messages the client gets.
   [[nodiscard]] Peer current() const noexcept { return current_; }
   [[nodiscard]] Peer feeding() const noexcept { return former_ != nobody ? former_ : current_; }
@@ -290,36 +329,25 @@ class Session final : public net::Handler, private Timer {
   PackedStory story_;
   SessionId id_;
   std::shared_ptr<const Continuation> continuation_;
-  std::array<Side, 3> sides_;
+  Side client_{ws::Sender::client};
+  BackendSide first_;
+  std::unique_ptr<Detour> detour_;
   Replay replay_;
   Reroute reroute_;
-  std::unique_ptr<std::string> early_;            ///< what the newest leg's backend sent behind its 101
-  std::shared_ptr<std::atomic<bool>> withdrawn_;  ///< shared with the attempt under way
-  BufferPtr preamble_;                            ///< the first client messages, whole ones
+  BufferPtr preamble_;   ///< the first client messages, whole ones
   BufferPtr open_ping_;  ///< payload of the last forwarded client Ping without a Pong
   Traffic to_backend_;
   Traffic to_client_;
   std::uint64_t client_messages_ = 0;  ///< whose last frame has begun, swallowed ones not counted
   std::uint64_t answered_ = 0;         ///< client_messages_ when the last backend message came
   std::uint64_t answers_ = 0;          ///< backend messages that the client got
-  std::uint64_t former_pending_ = 0;   ///< client messages that the former leg has and has not answered
   /// How far the stream to the current leg was at the end of the latest writes: what an unacknowledged rest
   /// means in messages.
-  struct Mark {
-    std::uint64_t bytes = 0;
-    std::uint64_t messages = 0;
+  struct Mark {  // both modulo 2^32
+    std::uint32_t bytes = 0;
+    std::uint32_t messages = 0;
   };
   std::array<Mark, 4> marks_{};
-  /// What the reroute under way costs, for its record.
-  struct Tally {
-    std::uint32_t attempts = 0;
-    std::uint64_t resent = 0;
-    std::uint64_t undelivered = 0;
-    std::uint64_t unconfirmed = 0;
-  };
-  Tally tally_;
-  std::unique_ptr<RerouteRecord> moved_;  ///< of a move whose former leg still has the word
-  std::string why_not_;                   ///< what the latest attempt failed with
   std::uint8_t next_mark_ = 0;
   Handle self_;
   Tick started_;
@@ -327,8 +355,6 @@ class Session final : public net::Handler, private Timer {
   Tick closing_deadline_ = 0;
   Tick end_at_ = 0;
   Tick move_again_at_ = 0;
-  Tick breaking_since_ = 0;
-  Tick paused_at_ = 0;  ///< since when the client may wait for a backend, while a reroute is under way
   std::uint16_t close_code_ = 0;  ///< for the record: the first Close seen or written
   std::array<std::uint16_t, 2>
       answer_{};  ///< Close to write to client, backend if they got none when closing is over
@@ -345,13 +371,13 @@ class Session final : public net::Handler, private Timer {
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
-  bool breaking_ = false;          ///< break_first: the old leg has our Close, the next one waits for its end
-  bool swallowing_ = false;        ///< the rest of the client's message under way is thrown away
-  bool compressed_ = false;        ///< the client has sent a compressed message
+  bool breaking_ : 1 = false;      ///< break_first: the old leg has our Close, the next one waits for its end
+  bool swallowing_ : 1 = false;    ///< the rest of the client's message under way is thrown away
+  bool compressed_ : 1 = false;    ///< the client has sent a compressed message
   std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
-  bool stranded_ = false;
-  bool removed_ = false;       ///< its backend is no longer in the configuration
-  bool move_counted_ = false;  ///< holds one of the shard's places for moves under way
+  bool stranded_ : 1 = false;
+  bool removed_ : 1 = false;       ///< its backend is no longer in the configuration
+  bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
 };
 
 }  // namespace holdfast::session

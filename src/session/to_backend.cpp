@@ -99,7 +99,7 @@ void Session::client_close(std::span<const std::byte> frame, const ws::FrameHead
   if (phase_ == Phase::open) stay();  // a move that is not done is off
   // What it has said since the old leg had its Close needs the next one, and that one now.
   const bool needs_next = phase_ == Phase::open && breaking_ && !replay_.empty();
-  if (needs_next && side(current_).given == Given::whole_ones) detach(reroute_.cause());
+  if (needs_next && backend_side(current_).given == Given::whole_ones) detach(reroute_.cause());
   if (current_ != nobody && !breaking_) {
     to_backend_.bytes += frame.size();
     flow(client).bytes.add(frame.size());
@@ -132,14 +132,14 @@ Replay::Rules Session::replay_rules() noexcept {
 // `run` ends where the client's walker stands.
 void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcept {
   if (accumulates()) {
-    if (current_ != nobody) side(current_).given_bytes += run.size();
+    if (current_ != nobody) backend_side(current_).given_bytes += static_cast<std::uint32_t>(run.size());
     replay_.queue(run, start);
     judge_client_pause();
     return;
   }
   if (current_ == nobody || takes_no_more(current_)) return;
-  Side& leg = side(current_);
-  leg.given_bytes += run.size();
+  BackendSide& leg = backend_side(current_);
+  leg.given_bytes += static_cast<std::uint32_t>(run.size());
   if (replay_.blocked() || leg.write_broken) {
     replay_.queue(run, start);
     side(client).paused = true;
@@ -148,7 +148,7 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
   const net::IoResult sent = leg.leg->write(run);
   const bool simple = sent.bytes == run.size() && replay_.idle() && stream_point().at_message_boundary() &&
                       route_.resend_unanswered.load(std::memory_order_relaxed) == 0;
-  marks_[next_mark_++ % marks_.size()] = {leg.given_bytes, client_messages_};
+  set_mark(leg);
   if (simple) return;
   replay_.wrote(run, sent.bytes, start, replay_rules());
   if (replay_.blocked()) {
@@ -157,6 +157,10 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
     if (side(client).ending) look_soon();
   }
   if (sent.state == net::IoState::failed) write_failed(current_);
+}
+
+void Session::set_mark(const BackendSide& leg) noexcept {
+  marks_[next_mark_++ % marks_.size()] = {leg.given_bytes, static_cast<std::uint32_t>(client_messages_)};
 }
 
 void Session::flush_replay() noexcept {

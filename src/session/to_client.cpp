@@ -15,7 +15,7 @@ class Session::ClientRun {
  public:
   ClientRun(Session& session, Peer from, std::span<const std::byte> data) noexcept
       : session_(session),
-        source_(session.side(from)),
+        source_(session.backend_side(from)),
         data_(data),
         by_message_(session.route_.hold_unit.load(std::memory_order_relaxed) == config::HoldUnit::message) {}
 
@@ -109,7 +109,7 @@ class Session::ClientRun {
   }
 
   Session& session_;
-  Side& source_;
+  BackendSide& source_;
   std::span<const std::byte> data_;
   std::size_t begin_ = 0;     ///< of what is neither written nor kept
   std::size_t unit_ = 0;      ///< of the unit under way; begin_ ≤ unit_ ≤ position_
@@ -118,7 +118,7 @@ class Session::ClientRun {
 };
 
 void Session::consume_backend(Peer from, std::span<const std::byte> data) noexcept {
-  Side& source = side(from);
+  BackendSide& source = backend_side(from);
   const ws::Limits allowed = limits(from);
   ClientRun run(*this, from, data);
   bool heard = false;
@@ -173,7 +173,7 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
 void Session::note_answer(Peer from) noexcept {
   last_data_ = shard_.loop().now();
   if (from != current_) {
-    former_pending_ = 0;
+    detour().former_pending = 0;
     return;
   }
   // What the leg has not got whole can't be what it answers.
@@ -181,7 +181,7 @@ void Session::note_answer(Peer from) noexcept {
   if (!replay_.empty()) replay_.answered();
 }
 
-void Session::write_held(Side& source) noexcept {
+void Session::write_held(BackendSide& source) noexcept {
   const BufferPtr held = std::move(source.held);
   to_client_.bytes += held->size();
   flow(first).bytes.add(held->size());
@@ -207,7 +207,7 @@ bool Session::answers_ours(std::uint16_t code) noexcept {
 // A Close ends the leg; whether it ends the session depends on who sends it and what it says (promise 4).
 void Session::backend_close(Peer from, std::span<const std::byte> frame,
                             const ws::FrameHeader& header) noexcept {
-  Side& source = side(from);
+  BackendSide& source = backend_side(from);
   const std::uint16_t code = ws::close_code(ws::control_payload(frame, header));
   source.close_received = true;
   if (from == former_) {

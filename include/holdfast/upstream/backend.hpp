@@ -145,10 +145,12 @@ class Seat {
   // Counts one pick. nullopt if the backend is full; eligibility is the caller's to judge.
   [[nodiscard]] static std::optional<Seat> take(std::shared_ptr<Backend> backend) noexcept;
 
+  Seat() = default;  // no place
   Seat(Seat&& other) noexcept;
   Seat& operator=(Seat&& other) noexcept;
   ~Seat() { leave(); }
 
+  [[nodiscard]] explicit operator bool() const noexcept { return backend_ != nullptr; }
   [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
   [[nodiscard]] const std::shared_ptr<Backend>& shared_backend() const noexcept { return backend_; }
 
@@ -161,7 +163,7 @@ class Seat {
   void leave() noexcept;
 
   std::shared_ptr<Backend> backend_;
-  Kind kind_;
+  Kind kind_ = Kind::ordinary;
 };
 
 // One reroute's dial, from the pick to the backend's answer: a lost backend's sessions must not fall upon
