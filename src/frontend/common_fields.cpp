@@ -45,24 +45,20 @@ bool is_common(std::string_view name) {
          std::ranges::any_of(common_prefixes, [&](std::string_view p) { return known.starts_with(p); });
 }
 
-std::string_view take_line(std::string_view& rest) {
-  const std::size_t end = rest.find("\r\n");
-  const std::string_view line = rest.substr(0, end == std::string_view::npos ? rest.size() : end + 2);
-  rest.remove_prefix(line.size());
-  return line;
-}
-
 }  // namespace
 
 session::Continuation::Head CommonFields::split(std::string_view stem) {
   session::Continuation::Head head;
   std::string common;
-  head.start_line = take_line(stem);
+  head.start_line = session::take_line(stem);
   head.own_fields.reserve(stem.size());
   common.reserve(stem.size());
-  while (!stem.empty()) {
-    const std::string_view line = take_line(stem);
-    (is_common(line.substr(0, line.find(':'))) ? common : head.own_fields) += line;
+  constexpr unsigned most_lines = 64;
+  for (unsigned n = 0; !stem.empty(); ++n) {
+    const std::string_view line = session::take_line(stem);
+    const bool shared = n < most_lines && is_common(line.substr(0, line.find(':')));
+    if (shared) head.common_lines |= std::uint64_t{1} << n;
+    (shared ? common : head.own_fields) += line;
   }
   head.common_fields = one_for_all(std::move(common));
   return head;

@@ -7,8 +7,16 @@
 
 namespace holdfast::session {
 
+std::string_view take_line(std::string_view& rest) noexcept {
+  const std::size_t end = rest.find("\r\n");
+  const std::string_view line = rest.substr(0, end == std::string_view::npos ? rest.size() : end + 2);
+  rest.remove_prefix(line.size());
+  return line;
+}
+
 Continuation::Continuation(Head head, std::string_view subprotocol, std::string_view extensions)
     : common_fields_(std::move(head.common_fields)),
+      common_lines_(head.common_lines),
       start_line_end_(static_cast<std::uint32_t>(head.start_line.size())),
       fields_end_(static_cast<std::uint32_t>(start_line_end_ + head.own_fields.size())),
       subprotocol_end_(static_cast<std::uint32_t>(fields_end_ + subprotocol.size())),
@@ -27,8 +35,14 @@ Continuation::~Continuation() {
 
 std::string Continuation::request() const {
   std::string whole(part(0, start_line_end_));
-  if (common_fields_ != nullptr) whole += *common_fields_;
-  whole += part(start_line_end_, fields_end_);
+  std::string_view own = part(start_line_end_, fields_end_);
+  std::string_view common;
+  if (common_fields_ != nullptr) common = *common_fields_;
+  whole.reserve(whole.size() + own.size() + common.size());
+  for (std::uint64_t lines = common_lines_; lines != 0; lines >>= 1U)
+    whole += take_line((lines & 1U) != 0 ? common : own);
+  whole += common;
+  whole += own;
   return whole;
 }
 

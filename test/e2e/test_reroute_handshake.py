@@ -13,8 +13,8 @@ import reroutes
 import wire
 
 SECRET = "a secret of sixteen bytes at least"
-# What differs from handshake to handshake.
-OWN = {"sec-websocket-key", "holdfast-reroute"}
+# What is ours, wherever it stands among the client's fields.
+OWN = {"sec-websocket-key", "holdfast-reroute", "holdfast-session"}
 
 
 def refuses(status):
@@ -38,6 +38,7 @@ def test_the_second_request_is_the_first_one_again(start, puppet):
     reroutes.talks(client, leg)
     assert second.start == first.start == "GET /room/7?token=abc HTTP/1.1"
     assert same_fields(second) == same_fields(first)
+    assert second.one("holdfast-session") == first.one("holdfast-session")
     assert second.one("sec-websocket-key") != first.one("sec-websocket-key")
     assert second.one("x-forwarded-for") is not None
 

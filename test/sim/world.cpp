@@ -70,7 +70,7 @@ void World::begin() {
   handover->id.bytes[0] = 1;
   if (facts_.continuable) {
     continuation_ = std::make_shared<session::Continuation>(
-        session::Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, ""}, "", "");
+        session::Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");
     handover->continuation = continuation_;
   }
   stage_.shard.expect_one();

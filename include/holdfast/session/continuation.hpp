@@ -20,6 +20,9 @@ class Continuation {
     std::string start_line;
     std::shared_ptr<const std::string> common_fields;  ///< may be null; of any number of clients
     std::string own_fields;                            ///< cookies, tokens: wiped at the end
+    /// Bit n: line n behind the start line is the next one of the common fields; what is left of both
+    /// follows.
+    std::uint64_t common_lines = 0;
   };
 
   /// `subprotocol`: agreed; empty = none. `extensions`: agreed, as the first backend's answer had them.
@@ -29,6 +32,7 @@ class Continuation {
   Continuation& operator=(const Continuation&) = delete;
   ~Continuation();
 
+  /// The head as it was, field by field.
   [[nodiscard]] std::string request() const;
   [[nodiscard]] std::string_view subprotocol() const noexcept { return part(fields_end_, subprotocol_end_); }
   [[nodiscard]] std::string_view extensions() const noexcept { return part(subprotocol_end_, size_); }
@@ -41,11 +45,15 @@ class Continuation {
   }
 
   std::shared_ptr<const std::string> common_fields_;
+  std::uint64_t common_lines_;
   std::unique_ptr<char[]> text_;  ///< start line, own fields, subprotocol, extensions
   std::uint32_t start_line_end_;
   std::uint32_t fields_end_;
   std::uint32_t subprotocol_end_;
   std::uint32_t size_;
 };
+
+/// Takes the next line off `rest`, its CRLF included if it has one.
+[[nodiscard]] std::string_view take_line(std::string_view& rest) noexcept;
 
 }  // namespace holdfast::session

@@ -108,11 +108,11 @@ TEST_CASE("what is kept is the first request, offering exactly what was agreed")
   CHECK(kept->subprotocol() == "news");
   CHECK(kept->extensions() == agreement.extensions);
   CHECK(kept->request() ==
-        "GET /room?token=1 HTTP/1.1\r\nHost: h\r\n"
-        "X-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n"
+        "GET /room?token=1 HTTP/1.1\r\nHost: h\r\nCookie: a=1\r\n"
+        "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n"
+        "Sec-WebSocket-Protocol: news\r\n"
         "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
-        "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Cookie: a=1\r\nX-Forwarded-For: 192.0.2.7\r\nSec-WebSocket-Protocol: news\r\n");
+        "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n");
 
   const auto bare = keep_for_reroutes(rules(Compression::pin), {}, client_head(), by, common);
   CHECK(bare->request().find("Sec-WebSocket-Protocol") == std::string::npos);

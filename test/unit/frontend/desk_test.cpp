@@ -20,9 +20,8 @@ using session::AttemptResult;
 using upstream::UpstreamState;
 
 constexpr std::string_view stem =
-    "GET /room HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: "
-    "websocket\r\n"
-    "Sec-WebSocket-Protocol: chat\r\n";
+    "GET /room HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Protocol: chat\r\n"
+    "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
 
 /// The listening end of a backend that the test plays.
 class FakeBackend {
