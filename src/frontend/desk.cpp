@@ -57,6 +57,10 @@ void charge_retry_budget(upstream::UpstreamState& state, const Attempt& attempt)
   }
 }
 
+std::string nobody_in(const upstream::Upstream& upstream) {
+  return "no eligible backend in upstream " + upstream.name();
+}
+
 }  // namespace
 
 void Desk::take(std::unique_ptr<Attempt> attempt) {
@@ -123,6 +127,11 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
     return Fate::over;
   }
   const upstream::Upstream& upstream = *goal.destination->upstream;
+  if (attempt->looks_only) {
+    const bool found = upstream.has_place(attempt->exclude);
+    answer(*attempt, found ? AttemptResult::ready : AttemptResult::nobody, nobody_in(upstream));
+    return Fate::over;
+  }
   if (line.token == Line::Token::none) {
     const Milliseconds wait = upstream.state().reroute_pace().take(now);
     if (wait > Milliseconds(0)) {
@@ -134,7 +143,7 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
   auto found = upstream.pick_for_reroute(attempt->exclude, now);
   if (!found.dialling && found.busy == upstream::Upstream::Busy::yes) return Fate::waits;
   if (!found.dialling) {
-    answer(*attempt, AttemptResult::nobody, "no eligible backend in upstream " + upstream.name());
+    answer(*attempt, AttemptResult::nobody, nobody_in(upstream));
     return Fate::over;
   }
   line.token = Line::Token::none;

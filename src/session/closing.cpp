@@ -330,7 +330,7 @@ void Session::cut(Reason reason) noexcept {
 
 void Session::record() noexcept {
   const Tick now = shard_.loop().now();
-  const std::chrono::milliseconds duration{elapsed_ms(started_, now)};
+  const std::chrono::milliseconds duration{age_ms(now)};
   cells_.end(reason_, close_code_);
   shard_.surroundings().cells.session_duration.observe(duration);
   open_sessions_.open.add(-1);

@@ -76,16 +76,24 @@ void Session::look_soon() noexcept {
 
 void Session::look(Tick now) noexcept {
   std::uint32_t wait = longest_look_ms;
+  age_ms_ = age_ms(now);
+  aged_at_ = now;
   if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
   // What a dead backend has sent goes to its client, however slow that one is; but where the session ends
   // with it, only as long as the client takes some of it now and then.
   const bool goes_on = former_ != nobody || breaking_ || can_reroute(Cause::lost);
   const bool ends_with_it = !goes_on || side(client).ending;
-  if (feeding() != nobody && side(feeding()).ending && side(feeding()).paused && ends_with_it) {
+  if (feeding() != nobody && side(feeding()).ending && side(feeding()).paused) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
-    const std::uint32_t left = remaining_ms(side(client).last_taken, timeout, now);
-    if (left == 0) return lost(feeding());
-    sooner(wait, left);
+    const std::uint32_t left =
+        remaining_ms(side(client).last_taken, ends_with_it ? timeout : client_stuck_ms, now);
+    if (left > 0) {
+      sooner(wait, left);
+    } else if (ends_with_it) {
+      return lost(feeding());
+    } else if (former_ == nobody && !breaking_) {
+      let_it_finish();
+    }
   }
   for (const Peer peer : peers()) {
     if (peer != client && peer != current_)

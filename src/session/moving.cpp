@@ -12,8 +12,8 @@ namespace holdfast::session {
 namespace {
 // Where a move found nobody.
 constexpr std::uint32_t move_again_ms = 2'000;
-// A client that takes nothing for so long reads nothing now.
-constexpr std::uint32_t client_stuck_ms = 1'000;
+// How long it is believed that there is another backend.
+constexpr std::uint32_t place_found_ms = 1'000;
 }  // namespace
 
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {
@@ -48,7 +48,7 @@ void Session::order_move(Cause cause) noexcept {
 
 bool Session::move(Cause cause) noexcept {
   ordered_.reset();
-  if (!can_reroute(cause) || current_ == nobody || breaking_) return false;
+  if (!can_reroute(cause) || current_ == nobody || former_ != nobody || breaking_) return false;
   // The backend may have come back while this waited for its turn.
   const bool by_state = cause == Cause::unhealthy || cause == Cause::draining || cause == Cause::disabled;
   if (by_state && !wanted_elsewhere()) return false;
@@ -56,7 +56,9 @@ bool Session::move(Cause cause) noexcept {
   const Reroute::State before = reroute_.state();
   if (before == Reroute::State::attached) {
     detour().tally = {};
-    move_again_at_ = now + move_again_ms + shard_.random() % move_again_ms;
+    detour().place_found = false;
+    move_tried_at_ = now;
+    move_wait_ms_ = static_cast<std::uint16_t>(move_again_ms + shard_.random() % move_again_ms);
   }
   const Reroute::Todo todo = reroute_.move_due(now, cause);
   if (todo == Reroute::Todo::ask) begin_move();
@@ -177,11 +179,17 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
     return;
   }
   begin_move();
-  if (route_.move.load(std::memory_order_relaxed) == config::MoveOrder::break_first) {
+  const Detour& way = detour();
+  if (breaks_first() && way.place_found && elapsed_ms(way.place_found_at, now) < place_found_ms) {
     break_off();
   } else {
     perform(reroute_.quiet(now));
   }
+}
+
+// Urgent moves don't: the old backend is suspect, or has no time.
+bool Session::breaks_first() const noexcept {
+  return route_.move.load(std::memory_order_relaxed) == config::MoveOrder::break_first && !reroute_.urgent();
 }
 
 // From here on only the present backend can read the client's messages (SESSIONS.md promise 6). Without one,

@@ -33,14 +33,24 @@ Reroute::Todo Reroute::give_up(Reason reason) noexcept {
 void Reroute::attach(Tick now) noexcept {
   state_ = State::attached;
   since_ = attached_at_ = now;
-  disabled_ = false;
+  disabled_ = lasting_ = false;
   retry_ = 0;
   excluded_ = {};
   ++reroutes_;
 }
 
+std::uint32_t Reroute::lived_ms(Tick now) const noexcept {
+  return lasting_ ? lasting_ms : elapsed_ms(attached_at_, now);
+}
+
+// Before they are so old that a Tick can't tell any more.
+void Reroute::forget_old_times(Tick now) noexcept {
+  if (lived_ms(now) >= lasting_ms) lasting_ = true;
+  if (early_count_ > 0 && elapsed_ms(early_.back(), now) >= early_window_ms) early_count_ = 0;
+}
+
 bool Reroute::died_too_often(Tick now) noexcept {
-  if (elapsed_ms(attached_at_, now) >= early_ms) return false;
+  if (lived_ms(now) >= early_ms) return false;
   std::rotate(early_.begin(), early_.begin() + 1, early_.end());
   early_.back() = now;
   if (early_count_ < early_deaths) ++early_count_;
@@ -70,7 +80,7 @@ Reroute::Todo Reroute::begin_hold(Tick now, Cause cause, const upstream::Backend
 // The first leg was no attempt. A leg that we end, or that is lost while it is left, has not failed; nor has
 // one whose backend goes after it has worked for a while.
 void Reroute::count_leg(Tick now, bool planned, bool said_goodbye) noexcept {
-  const std::uint32_t lived = elapsed_ms(attached_at_, now);
+  const std::uint32_t lived = lived_ms(now);
   if (lived >= lasting_ms) {
     spent_ = 0;
   } else if (reroutes_ > 0 && !planned && !(said_goodbye && lived >= early_ms)) {
@@ -129,6 +139,12 @@ Reroute::Todo Reroute::quiet(Tick now) noexcept {
   return ask(now);
 }
 
+void Reroute::found() noexcept {
+  assert(state_ == State::moving);
+  state_ = State::settling;
+  since_ = began_;
+}
+
 Reroute::Todo Reroute::ready(Tick now) noexcept {
   if (state_ == State::attempting) {
     attach(now);
@@ -149,6 +165,12 @@ void Reroute::exclude(const upstream::Backend* backend) noexcept {
 Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                               std::uint32_t random, Rules rules) noexcept {
   if (state_ == State::moving || state_ == State::switching) {
+    // Those that did not fit before are asked again when there are no others.
+    if (result == AttemptResult::nobody && excluded_.front() != nullptr) {
+      excluded_ = {};
+      return ask(now);
+    }
+    exclude(tried);
     state_ = State::attached;
     since_ = now;
     return Todo::stay;
@@ -206,6 +228,7 @@ std::uint32_t Reroute::handing_over_ms(Rules rules) const noexcept {
 }
 
 Reroute::Todo Reroute::tick(Tick now, Rules rules) noexcept {
+  forget_old_times(now);
   if (disabled_ && state_ <= State::moving && elapsed_ms(disabled_since_, now) >= disabled_ms) {
     disabled_ = false;
     return Todo::lose;

@@ -79,6 +79,8 @@ class Reroute {
   [[nodiscard]] Todo move_due(Tick now, Cause cause) noexcept;
   /// settling only: a quiet point, or a message boundary after `settled_long_enough`.
   [[nodiscard]] Todo quiet(Tick now) noexcept;
+  /// moving: there is a backend that would take it. Back to settling, which goes on as it had begun.
+  void found() noexcept;
   [[nodiscard]] Todo ready(Tick now) noexcept;
   /// The attempt, or (switching) the leg it brought, before it was used. `random` spreads the backoff.
   [[nodiscard]] Todo failed(Tick now, AttemptResult result, const upstream::Backend* tried,
@@ -133,12 +135,15 @@ class Reroute {
   [[nodiscard]] Todo give_up(Reason reason) noexcept;
   void attach(Tick now) noexcept;
   [[nodiscard]] bool died_too_often(Tick now) noexcept;
+  [[nodiscard]] std::uint32_t lived_ms(Tick now) const noexcept;
+  void forget_old_times(Tick now) noexcept;
   void exclude(const upstream::Backend* backend) noexcept;
   [[nodiscard]] std::uint32_t handing_over_ms(Rules rules) const noexcept;
 
   State state_ = State::attached;
   Cause cause_ = Cause::lost;
   Reason reason_ = Reason::none;
+  bool lasting_ = false;   ///< the leg has proved itself
   bool disabled_ = false;  ///< the backend is disabled since `disabled_since_`
   std::uint8_t early_count_ = 0;
   Tick since_ = 0;    ///< of the present state

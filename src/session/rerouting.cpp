@@ -30,15 +30,50 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   answer_open_ping();
   if (phase_ != Phase::open) return;  // the client's leg was found dead
   const Peer gone = current_;
+  BackendSide& old = backend_side(gone);
+  const net::Liveness last = old.leg->liveness();
+  const bool planned = breaking_;
+  const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
+  const Reroute::Todo todo = part_from(gone, cause, answer_code, last);
+  if (can_answer) {
+    write(gone, ws::encode_close(answer_code, {}, mask_for(gone)).view());
+    old.close_written = true;
+  }
+  leave(gone);
+  if (old.leg != nullptr && answer_code == 0 && !planned) {
+    // Nobody is there to hear our last words; what counts as undelivered must not arrive later.
+    if (last.unacknowledged_bytes > 0) old.leg->abort();
+    drop(gone);
+  }
+  perform(todo);
+  judge_client_pause();
+  look_soon();
+}
+
+// The present leg is dead, and what it has sent waits for a client that reads nothing: that may be because it
+// writes before it reads. So it gets another backend to write to; what the dead one has sent stays first.
+void Session::let_it_finish() noexcept {
+  const Peer gone = current_;
+  BackendSide& old = backend_side(gone);
+  const Reroute::Todo todo = part_from(gone, Cause::lost, 0, old.leg->liveness());
+  former_ = gone;
+  old.role = Role::former;
+  old.seat = {};
+  perform(todo);
+  judge_client_pause();
+  look_soon();
+}
+
+// Counts what is lost with it and keeps what the next leg is to get.
+Reroute::Todo Session::part_from(Peer gone, Cause cause, std::uint16_t answer_code,
+                                 net::Liveness last) noexcept {
   const Tick now = shard_.loop().now();
   BackendSide& old = backend_side(gone);
-  net::Liveness last = old.leg->liveness();
   const bool planned = breaking_;
   const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
   if (confirmed) replay_.answered();  // it has read all that came before our Close: nothing to be given again
   if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
   const auto sent_bytes = old.given_bytes - static_cast<std::uint32_t>(replay_.unsent_bytes());
-  const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   breaking_ = false;
   if (!planned) detour().paused_at = now;
   if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
@@ -54,19 +89,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   }
   count_loss(last, sent_bytes, rewound);
   current_ = nobody;
-  if (can_answer) {
-    write(gone, ws::encode_close(answer_code, {}, mask_for(gone)).view());
-    old.close_written = true;
-  }
-  leave(gone);
-  if (old.leg != nullptr && answer_code == 0 && !planned) {
-    // Nobody is there to hear our last words; what counts as undelivered must not arrive later.
-    if (last.unacknowledged_bytes > 0) old.leg->abort();
-    drop(gone);
-  }
-  perform(todo);
-  judge_client_pause();
-  look_soon();
+  return todo;
 }
 
 // Which messages are gone: those that the leg had whole and that no backend message followed. Of these the
@@ -150,6 +173,7 @@ void Session::ask() noexcept {
   if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
   attempt->deadline = Clock::now() + Milliseconds(reroute_.patience_ms(shard_.loop().now(), reroute_rules()));
   attempt->withdrawn = detour().withdrawn;
+  attempt->looks_only = reroute_.state() == Reroute::State::moving && breaks_first();
   shard_.surroundings().desk->ask(std::move(attempt));
 }
 
@@ -160,7 +184,9 @@ void Session::reply(AttemptReply& answer) noexcept {
   const Tick now = shard_.loop().now();
   detour().withdrawn.reset();
   detour().tally.attempts = reroute_.retry() + 1;
-  if (answer.result == AttemptResult::ready && take_standby(answer)) {
+  if (answer.result == AttemptResult::ready && answer.leg == nullptr) {
+    note_place(now);
+  } else if (answer.result == AttemptResult::ready && take_standby(answer)) {
     perform(reroute_.ready(now));
   } else if (phase_ == Phase::closing) {
     abandon_reroute();
@@ -180,6 +206,19 @@ void Session::reply(AttemptReply& answer) noexcept {
   }
   if (phase_ == Phase::open) look(now);
   check_if_asked();
+}
+
+// break_first: the old leg may be closed, as soon as there is a quiet point again. For a leg that was lost or
+// has become urgent to leave meanwhile that is an answer to another question.
+void Session::note_place(Tick now) noexcept {
+  if (reroute_.state() == Reroute::State::attempting) {
+    perform(reroute_.failed(now, AttemptResult::no_way, nullptr, shard_.random(), reroute_rules()));
+    return;
+  }
+  detour().place_found = true;
+  detour().place_found_at = now;
+  reroute_.found();
+  end_move();
 }
 
 bool Session::take_standby(AttemptReply& answer) noexcept {
@@ -226,7 +265,7 @@ void Session::attach() noexcept {
     write(current_, ws::encode_close(close_code_, {}, mask_for(current_)).view());
     side(current_).close_written = true;
   }
-  feed_from(current_);
+  if (former_ == nobody) feed_from(current_);
   judge_client_pause();
 }
 
@@ -252,9 +291,7 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
 // What the new leg gets before anything else: the preamble, then what is kept for it.
 void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
   BackendSide& leg = backend_side(current_);
-  leg.answers_to_swallow =
-      preamble.empty() ? std::uint8_t{0}
-                       : static_cast<std::uint8_t>(std::min<std::uint64_t>(preamble_answers_, answers_));
+  leg.got_preamble = !preamble.empty();
   replay_.prepend(preamble);
   leg.given_bytes = static_cast<std::uint32_t>(replay_.size());
   marks_ = {};
@@ -264,8 +301,12 @@ void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
 
 // The forced read comes in the next turn: this may be within somebody else's.
 void Session::feed_from(Peer peer) noexcept {
-  Side& source = side(peer);
+  BackendSide& source = backend_side(peer);
   if (source.leg == nullptr) return;
+  // As many as the client has had; the leg before may have brought some until now.
+  if (source.got_preamble)
+    source.answers_to_swallow =
+        static_cast<std::uint8_t>(std::min<std::uint64_t>(preamble_answers_, answers_));
   source.last_received = shard_.loop().now();
   if (phase_ == Phase::settled) return;
   source.reading = Reading::frames;
@@ -371,11 +412,12 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   if (reroute_.state() == Reroute::State::settling && !breaking_) look_for_quiet(now, wait);
   if (reroute_.state() == Reroute::State::attached && !ordered_) {
     if (const auto cause = wanted_elsewhere()) {
-      const bool due = static_cast<std::int32_t>(move_again_at_ - now) <= 0;
-      if (due) {
-        order_move(*cause);
+      const std::uint32_t left = remaining_ms(move_tried_at_, move_wait_ms_, now);
+      if (left > 0) {
+        wait = std::min(wait, left);
       } else {
-        wait = std::min(wait, move_again_at_ - now);
+        move_wait_ms_ = 0;
+        order_move(*cause);
       }
     } else {
       set_stranded(false);
@@ -434,7 +476,7 @@ SessionView Session::view(Tick now) const {
                : current_ == nobody                           ? "held"
                : reroute_.state() != Reroute::State::attached ? "moving"
                                                               : "open";
-  seen.age_ms = elapsed_ms(started_, now);
+  seen.age_ms = age_ms(now);
   seen.reroutes = reroute_.reroutes();
   seen.to_backend = to_backend_;
   seen.to_client = to_client_;

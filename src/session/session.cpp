@@ -23,6 +23,7 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       replay_(shard.loop().buffers()),
       reroute_(shard.loop().now()),
       started_(shard.loop().now()),
+      aged_at_(started_),
       last_data_(started_),
       continuity_(handover.continuity),
       allowed_rsv_(handover.allowed_rsv),

@@ -92,6 +92,8 @@ class Session final : public net::Handler, private Timer {
   enum Peer : std::uint8_t { client = 0, first = 1, second = 2, nobody = 3 };
   static constexpr std::uint16_t going_away = 1001;   ///< what a backend leg is told that is left
   static constexpr std::uint32_t turn_again_ms = 20;  ///< where a move has to wait for its turn
+  static constexpr std::uint32_t client_stuck_ms =
+      1'000;  ///< who takes nothing for so long reads nothing now
   static constexpr std::array<Peer, 3> all_peers{client, first, second};
 
   enum class Phase : std::uint8_t {
@@ -151,6 +153,7 @@ class Session final : public net::Handler, private Timer {
     BufferPtr held;                 ///< a frame or message kept back until it is whole
     std::uint32_t given_bytes = 0;  ///< modulo 2^32; current leg: what it has or is to get, ours included
     std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
+    bool got_preamble = false;            ///< as a later leg: its answers are not for the client
     Given given = Given::whole_ones;
   };
 
@@ -170,6 +173,8 @@ class Session final : public net::Handler, private Timer {
     std::shared_ptr<std::atomic<bool>> withdrawn;  ///< shared with the attempt under way
     std::unique_ptr<RerouteRecord> moved;          ///< of a move whose former leg still has the word
     std::uint64_t former_pending = 0;  ///< client messages that the former leg has and has not answered
+    Tick place_found_at = 0;           ///< break_first: when somebody was there to go to
+    bool place_found = false;
     Tick breaking_since = 0;
     Tick paused_at = 0;  ///< since when the client may wait for a backend
   };
@@ -251,6 +256,9 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool can_reroute(Cause cause) const noexcept;
   /// The current leg is lost. `answer_code` ≠ 0: it has sent a Close, which is answered with this.
   void detach(Cause cause, std::uint16_t answer_code = 0) noexcept;
+  [[nodiscard]] Reroute::Todo part_from(Peer gone, Cause cause, std::uint16_t answer_code,
+                                        net::Liveness last) noexcept;
+  void note_place(Tick now) noexcept;
   void count_loss(const net::Liveness& last, std::uint32_t sent_bytes,
                   const Replay::Rewound& rewound) noexcept;
   void answer_open_ping() noexcept;
@@ -263,10 +271,12 @@ class Session final : public net::Handler, private Timer {
   void try_switch() noexcept;
   void standby_ended() noexcept;
   void switch_over() noexcept;
+  [[nodiscard]] bool breaks_first() const noexcept;
   void break_off() noexcept;
   void write_close_of_ours(Peer to) noexcept;
   void hand_over() noexcept;
   void former_done(Peer peer) noexcept;
+  void let_it_finish() noexcept;
   void begin_move() noexcept;
   void end_move() noexcept;
   void look_for_quiet(Tick now, std::uint32_t& wait_ms) noexcept;
@@ -318,6 +328,7 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool at_boundary(Peer to) const noexcept;
   [[nodiscard]] std::optional<ws::Mask> mask_for(Peer to) noexcept;
   [[nodiscard]] metrics::RouteCells::Flow& flow(Peer from) noexcept;
+  [[nodiscard]] std::uint64_t age_ms(Tick now) const noexcept { return age_ms_ + elapsed_ms(aged_at_, now); }
   [[nodiscard]] Traffic& traffic(Peer from) noexcept { return from == client ? to_backend_ : to_client_; }
 
   Shard& shard_;
@@ -351,11 +362,14 @@ class Session final : public net::Handler, private Timer {
   std::uint8_t next_mark_ = 0;
   Handle self_;
   Tick started_;
+  Tick aged_at_;  ///< when age_ms_ was right
+  std::uint64_t age_ms_ = 0;
   Tick last_data_;
   Tick closing_deadline_ = 0;
   Tick end_at_ = 0;
-  Tick move_again_at_ = 0;
-  std::uint16_t close_code_ = 0;  ///< for the record: the first Close seen or written
+  Tick move_tried_at_ = 0;
+  std::uint16_t move_wait_ms_ = 0;  ///< since then, before the next try; 0 = that is over
+  std::uint16_t close_code_ = 0;    ///< for the record: the first Close seen or written
   std::array<std::uint16_t, 2>
       answer_{};  ///< Close to write to client, backend if they got none when closing is over
   Reason planned_ = Reason::none;  ///< to end with at end_at_

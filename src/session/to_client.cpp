@@ -151,12 +151,12 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
       run.pass_control(step.size);
       continue;
     }
-    heard = true;
-    if (source.answers_to_swallow != 0) {
+    if (source.answers_to_swallow != 0) {  // it answers the preamble, nothing behind that
       run.skip(step.size);
       if (source.walker.at_message_boundary()) --source.answers_to_swallow;
       continue;
     }
+    heard = true;
     run.pass(step.size);
     if (source.walker.at_message_boundary()) ++answers_;
     if (side(client).close_due != 0 && source.given != Given::part_of_frame) {

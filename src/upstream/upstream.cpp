@@ -20,6 +20,13 @@ bool Upstream::has_eligible() const noexcept {
                      [](const auto& member) { return member->eligible() && member->weight() != 0; });
 }
 
+bool Upstream::has_place(std::span<const Backend* const> exclude) const noexcept {
+  return std::any_of(members_.begin(), members_.end(), [&](const auto& member) {
+    const bool open = member->eligible() && member->weight() != 0 && !member->full();
+    return open && std::find(exclude.begin(), exclude.end(), member.get()) == exclude.end();
+  });
+}
+
 void Upstream::prepare(std::span<const Backend* const> exclude) const {
   picking_.views.clear();
   picking_.excluded.clear();

@@ -61,6 +61,8 @@ void World::answer(const Attempt& attempt) {
   const auto home = pick(attempt);
   if (home == nullptr) {
     reply->result = AttemptResult::nobody;
+  } else if (attempt.looks_only) {
+    reply->result = random_.chance(plan_.failures) ? AttemptResult::nobody : AttemptResult::ready;
   } else if (random_.chance(plan_.failures)) {
     constexpr AttemptResult failures[] = {AttemptResult::nobody, AttemptResult::no_way, AttemptResult::no_way,
                                           AttemptResult::misfit};
@@ -77,7 +79,7 @@ void World::answer(const Attempt& attempt) {
   facts_.upstream_gone = facts_.upstream_gone || reply->result == AttemptResult::gone;
   if (reply->result == AttemptResult::misfit) ++facts_.misfits;
   if (log_ != nullptr)
-    std::fprintf(log_, "      answer %u: failure %d\n", attempt.number, static_cast<int>(reply->result));
+    std::fprintf(log_, "      answer %u: result %d\n", attempt.number, static_cast<int>(reply->result));
   stage_.shard.send(std::move(reply));
 }
 

@@ -11,8 +11,8 @@ using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 using Milliseconds = std::chrono::milliseconds;
 
-/// Milliseconds since the process started counting: what a session stores (4 bytes, wraps after 49 days;
-/// compare only through `elapsed_ms`).
+/// Milliseconds modulo 2^32, of a clock that began at some time before: what a session stores (4 bytes, wraps
+/// after 49 days). Compare only through `elapsed_ms`, and nothing that may be older than 24 days.
 using Tick = std::uint32_t;
 
 [[nodiscard]] inline Tick to_tick(TimePoint when) noexcept {

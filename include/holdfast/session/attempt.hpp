@@ -53,7 +53,9 @@ struct Attempt {
   std::shared_ptr<const Continuation> continuation;
   std::array<const upstream::Backend*, most_excluded> exclude{};  ///< compared only; null = unused
   TimePoint deadline;                                             ///< nobody waits longer
-  std::shared_ptr<const std::atomic<bool>> withdrawn;             ///< true: not wanted any more
+  /// Only whether there is a place: `ready` comes without a leg.
+  bool looks_only = false;
+  std::shared_ptr<const std::atomic<bool>> withdrawn;  ///< true: not wanted any more
 };
 
 enum class AttemptResult : std::uint8_t {

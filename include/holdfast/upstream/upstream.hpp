@@ -35,6 +35,9 @@ class Upstream {
   // Some backend is eligible (it may be full): what /readyz asks.
   [[nodiscard]] bool has_eligible() const noexcept;
 
+  // Some backend that is not in `exclude` would be picked now.
+  [[nodiscard]] bool has_place(std::span<const Backend* const> exclude) const noexcept;
+
   // Picks and counts. nullopt: nobody is eligible with room, `exclude` (already tried ones) aside.
   [[nodiscard]] std::optional<Seat> pick(std::span<const Backend* const> exclude = {}) const;
 

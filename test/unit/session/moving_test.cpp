@@ -91,6 +91,90 @@ TEST_CASE("what a dead backend had sent waits for its client") {
   CHECK(slow.ends->client.expect().payload == "instead");
 }
 
+// Story: a client that writes before it reads waited for ever when its backend died: it was not read, because
+// what that one had sent waited for it.
+TEST_CASE("a client that reads nothing gets another backend to write to when its own is dead") {
+  Slow slow;
+  slow.route.resend_unanswered = 1'000;
+  slow.ends->backend.close();
+  slow.ends->client.send(from_client("first I write"));  // the answer is a reset: it is dead
+  End next = slow.answer(*slow.desk.next());
+  CHECK(next.expect().payload == "first I write");
+  const std::string behind = from_backend("behind it");
+  next.send(behind);
+  std::string got;
+  while (!got.ends_with(behind) && !slow.ends->client.ended()) got += slow.ends->client.read_some();
+  const std::size_t before = got.size() - behind.size();
+  CHECK(before > 0);
+  CHECK(before % from_backend(std::string(700, 'a')).size() == 0);
+  CHECK((slow.stream.substr(0, before) == got.substr(0, before)));
+}
+
+// Story: the old leg had its Close before anybody was asked, and the client ended with 1013.
+TEST_CASE("break_first: where nobody else is there the session stays") {
+  Rerouting running;
+  running.route.move = config::MoveOrder::break_first;
+  running.desk.places = AttemptResult::nobody;
+  Ends ends = running.open_and_greet();
+  running.move(Cause::draining);
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  CHECK_FALSE(ends.backend.wait(POLLIN, Milliseconds(50)));
+  ends.client.send(from_client("still here"));
+  CHECK(ends.backend.expect().payload == "still here");
+  CHECK(running.pump_cells.stranded.value() == 1);
+  running.desk.places = AttemptResult::ready;  // asked again after 2 to 4 s
+  CHECK(ends.backend.expect().code() == 1001);
+  CHECK(running.pump_cells.stranded.value() == 1);
+  ends.backend.close();
+  End next = running.answer(*running.desk.next());
+  ends.client.send(from_client("there"));
+  CHECK(next.expect().payload == "there");
+  CHECK(running.pump_cells.stranded.value() == 0);
+}
+
+// Story: how many answers a new backend would give in vain was settled before the old one had given its own.
+TEST_CASE("a preamble's answer comes once, also when a move overtakes it") {
+  Rerouting running;
+  running.route.preamble = running.route.preamble_answers = 1;
+  Ends ends = running.open();
+  ends.client.send(from_client("login"));
+  CHECK(ends.backend.expect().payload == "login");
+  running.move(Cause::unhealthy);
+  End next = running.answer(*running.desk.next());
+  CHECK(next.expect().payload == "login");
+  CHECK(ends.backend.expect().code() == 1001);
+  next.send(from_backend("welcome again") + from_backend("news"));
+  ends.backend.send(from_backend("welcome") + close_from(Sender::server, 1001));
+  CHECK(ends.client.expect().payload == "welcome");
+  CHECK(ends.client.expect().payload == "news");
+}
+
+// Story: the swallowed answer to the login was taken for an answer to what followed it.
+TEST_CASE("a swallowed answer answers the preamble only") {
+  Rerouting running;
+  running.route.preamble = running.route.preamble_answers = 1;
+  running.route.resend_unanswered = 1'000;
+  Ends ends = running.open();
+  ends.client.send(from_client("login"));
+  CHECK(ends.backend.expect().payload == "login");
+  ends.backend.send(from_backend("welcome"));
+  CHECK(ends.client.expect().payload == "welcome");
+  ends.backend.close();
+  End next = running.answer(*running.desk.next());
+  CHECK(next.expect().payload == "login");
+  ends.client.send(from_client("order"));
+  CHECK(next.expect().payload == "order");
+  next.send(from_backend("welcome"));
+  ends.client.send(from_client("another", ws::Opcode::ping));  // behind which the proxy has read that
+  CHECK(next.expect().payload == "another");
+  next.send(from_backend("another", ws::Opcode::pong));
+  CHECK(ends.client.expect().opcode == ws::Opcode::pong);
+  next.close();
+  End third = running.answer(*running.desk.next());
+  CHECK(third.expect().payload == "login");
+  CHECK(third.expect().payload == "order");
+}
+
 // Story: that the old backend answered our Close was taken for its answer to what it had read before.
 TEST_CASE("a Close is no answer to the client's messages") {
   for (const auto order : {config::MoveOrder::make_first, config::MoveOrder::break_first}) {

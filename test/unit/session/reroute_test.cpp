@@ -243,6 +243,45 @@ TEST_CASE("a move that finds nobody leaves the old leg alone") {
   CHECK(old.reroute.reroutes() == 0);
 }
 
+// Story: a backend that refused moves and had the fewest sessions was asked again and again, and nobody else.
+TEST_CASE("a move asks others than the one before did, and those again when there are no others") {
+  Old old;
+  (void)old.reroute.move_due(old.now, Cause::unhealthy);
+  CHECK(old.reroute.failed(old.now, AttemptResult::misfit, backend_a, 0, rules) == Todo::stay);
+  (void)old.reroute.move_due(old.now + 2'000, Cause::unhealthy);
+  CHECK(old.reroute.excluded()[0] == backend_a);
+  CHECK(old.reroute.failed(old.now + 2'000, AttemptResult::misfit, backend_b, 0, rules) == Todo::stay);
+  (void)old.reroute.move_due(old.now + 4'000, Cause::unhealthy);
+  CHECK(old.reroute.excluded()[0] == backend_b);
+  CHECK(old.reroute.excluded()[1] == backend_a);
+  CHECK(old.reroute.failed(old.now + 4'001, AttemptResult::nobody, nullptr, 0, rules) == Todo::ask);
+  CHECK(old.reroute.excluded()[0] == nullptr);
+  CHECK(old.reroute.failed(old.now + 4'002, AttemptResult::nobody, nullptr, 0, rules) == Todo::stay);
+}
+
+TEST_CASE("looking whether there is a place takes nothing from the time to settle") {
+  Old old;
+  CHECK(old.reroute.move_due(old.now, Cause::draining) == Todo::nothing);
+  CHECK(old.reroute.quiet(old.now + 4'000) == Todo::ask);
+  old.reroute.found();
+  CHECK(old.reroute.state() == State::settling);
+  CHECK_FALSE(old.reroute.settled_long_enough(old.now + 4'999));
+  CHECK(old.reroute.settled_long_enough(old.now + 5'000));
+}
+
+// Story: after 24 days a Tick is older than nothing any more.
+TEST_CASE("a leg that has lasted is old for good") {
+  Old old;
+  CHECK(old.reroute.tick(old.now, rules) == Todo::nothing);
+  const Tick later = old.now + (1U << 31U) + 5'000;
+  for (unsigned n = 0; n < 3; ++n) {
+    CHECK(old.reroute.lost(later + n, Cause::lost, backend_a, 0, rules) != Todo::give_up);
+    if (n == 0) CHECK(old.reroute.state() == State::attempting);
+    if (old.reroute.state() == State::held) (void)old.reroute.tick(later + 1'000, rules);
+    (void)old.reroute.ready(later + n);
+  }
+}
+
 TEST_CASE("no message boundary for five seconds: the new leg is let go, the old one stays") {
   Old old;
   (void)old.reroute.move_due(old.now, Cause::rebalance);
