@@ -132,7 +132,7 @@ void apply_lasting(const config::Config& config, const frontend::Serving& servin
 }
 
 std::vector<config::Problem> check_beyond_syntax(const config::Config& config) {
-  Lasting lasting(1, net::TicketKeys::random());
+  Lasting lasting(1);
   metrics::Registry registry(1, 1, {"", ""}, [] { return metrics::Sample{}; });
   return draw_blueprint(config, 1, lasting, registry).problems;
 }

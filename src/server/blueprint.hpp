@@ -17,8 +17,7 @@ namespace holdfast::server {
 
 /// What outlives snapshots: found again by name at each reload.
 struct Lasting {
-  Lasting(std::size_t worker_count, net::TicketKeys ticket_keys)
-      : workers(worker_count), keys(std::move(ticket_keys)) {}
+  explicit Lasting(std::size_t worker_count) : workers(worker_count) {}
 
   [[nodiscard]] session::RouteState& route(const std::string& name, metrics::Registry& registry);
   [[nodiscard]] frontend::ListenerState& listener(const std::string& name, metrics::Registry& registry);

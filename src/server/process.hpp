@@ -107,8 +107,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
 
 struct Server::Process::Planes {
   Planes(std::size_t workers, metrics::BuildInfo build, std::function<metrics::Sample()> sample)
-      : registry(2 * workers, workers, std::move(build), std::move(sample)),
-        lasting(workers, net::TicketKeys::random()) {}
+      : registry(2 * workers, workers, std::move(build), std::move(sample)), lasting(workers) {}
 
   metrics::Registry registry;
   Lasting lasting;
