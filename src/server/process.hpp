@@ -71,7 +71,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
               std::vector<Listeners::Bound> bound);
   void end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation);
   void apply(const config::Config& config, admin::ReloadOutcome& outcome);
-  void log_reload(const admin::ReloadOutcome& outcome);
+  void log_reload(const admin::ReloadOutcome& outcome, Clock::duration took);
 
   void flipped(const probe::Flip& flip) override;
   [[nodiscard]] metrics::Sample sample() const;
