@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct Lasting {
   [[nodiscard]] frontend::ListenerState& listener(const std::string& name, metrics::Registry& registry);
 
   std::size_t workers;
+  std::mt19937_64 random{
+      std::random_device{}()};  // one device: each costs a trap of the CPU in many machines
   net::TicketKeys keys;
   upstream::Registry backends;
   std::map<std::string, std::unique_ptr<session::RouteState>> routes;

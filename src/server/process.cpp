@@ -34,7 +34,7 @@ Server::Process::Process(Options options)
     : options_(std::move(options)),
       started_(Clock::now()),
       budget_(net::raise_descriptor_limit(), descriptor_reserve(net::raise_descriptor_limit())),
-      movements_([this](const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most) {
+      movements_([this](const Movements::Backends& from, Cause cause, std::uint64_t most) {
         tell_to_move(from, cause, most);
       }),
       signals_(io_),

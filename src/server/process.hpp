@@ -79,7 +79,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   [[nodiscard]] std::uint64_t connections() const;
 
   /// To all shards, `most` in even parts.
-  void tell_to_move(const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most);
+  void tell_to_move(const Movements::Backends& from, Cause cause, std::uint64_t most);
   void change_state(const std::shared_ptr<upstream::Backend>& backend, admin::BackendState state);
   /// Open ones; of one upstream (empty = all) those that have a backend.
   [[nodiscard]] std::uint64_t count_sessions(const std::string& upstream) const;

@@ -2,6 +2,7 @@
 // nothing.
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "holdfast/config/diff.hpp"
 #include "server/process.hpp"
@@ -71,11 +72,12 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
 }
 
 void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation) {
-  for (const config::Upstream& old : config_.upstreams) {
-    if (now.find_upstream(old.name) != nullptr) continue;
-    for (const auto& shard : planes_->shards) {
-      shard->send(std::make_unique<session::UpstreamGone>(old.name, generation, now.shutdown_timeout));
-    }
+  std::unordered_set<std::string> gone;
+  for (const config::Upstream& old : config_.upstreams) gone.insert(old.name);
+  for (const config::Upstream& present : now.upstreams) gone.erase(present.name);
+  if (gone.empty()) return;
+  for (const auto& shard : planes_->shards) {
+    shard->send(std::make_unique<session::UpstreamsGone>(gone, generation, now.shutdown_timeout));
   }
 }
 
