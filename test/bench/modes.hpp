@@ -15,7 +15,7 @@ struct EchoOptions {
   Death death = Death::fin;
 };
 
-// Serves WebSocket echo on 127.0.0.1, told as "port N" on stdout; plain TCP.
+// Serves WebSocket echo on every address, told as "port N" on stdout; plain TCP.
 // Returns (1) only when it can't listen.
 int run_echo(const EchoOptions& options);
 
