@@ -195,8 +195,9 @@ std::vector<Change> diff(const Config& old, const Config& now) {
   Changes changes;
   compare_settings(old, now, changes);
   compare(Thing::listener, "", old.listeners, now.listeners, changes);
+  const auto present = by_key(now.upstreams);
   for (const Upstream& upstream : old.upstreams) {
-    if (now.find_upstream(upstream.name) == nullptr) compare_backends(&upstream, nullptr, changes);
+    if (!present.contains(upstream.name)) compare_backends(&upstream, nullptr, changes);
   }
   compare(Thing::upstream, "", old.upstreams, now.upstreams, changes,
           [&](const Upstream* before, const Upstream* after) { compare_backends(before, after, changes); });

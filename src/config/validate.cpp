@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 namespace holdfast::config {
@@ -77,31 +78,38 @@ void check_upstreams(const Config& config, Problems& problems) {
   }
 }
 
-template <class Item>
-std::vector<std::string> names_of(const std::vector<Item>& items) {
-  std::vector<std::string> out;
-  for (const Item& item : items) out.push_back(item.name);
-  return out;
-}
+// What a route may refer to: looked up by thousands of them.
+class Names {
+ public:
+  template <class Item>
+  explicit Names(const std::vector<Item>& items) {
+    for (const Item& item : items) list_.push_back(item.name);
+    known_.insert(list_.begin(), list_.end());
+  }
+  [[nodiscard]] bool has(const std::string& name) const { return known_.contains(name); }
+  [[nodiscard]] const std::vector<std::string>& list() const { return list_; }
 
-void check_reference(const std::string& name, const std::vector<std::string>& names, const char* what,
-                     const std::string& place, Problems& problems) {
-  if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) return;
-  std::string hint = did_you_mean(name, names);
-  if (hint.empty() && names.size() <= 20) {
+ private:
+  std::vector<std::string> list_;
+  std::unordered_set<std::string> known_;
+};
+
+void check_reference(const std::string& name, const Names& names, const char* what, const std::string& place,
+                     Problems& problems) {
+  if (name.empty() || names.has(name)) return;
+  std::string hint = did_you_mean(name, names.list());
+  if (hint.empty() && names.list().size() <= 20) {
     hint = "; there are:";
-    for (const std::string& known : names) hint += " " + known;
+    for (const std::string& known : names.list()) hint += " " + known;
   }
   problems.error(place, "is " + quote(name) + ", which is not the name of " + what + hint);
 }
 
-void check_route(const Config& config, std::size_t index, Problems& problems) {
-  const Route& route = config.routes[index];
-  const std::string place = indexed("routes", index);
-  const bool unsaid = route.upstream.empty() && config.upstreams.size() > 1;
+void check_route(const Route& route, const std::string& place, const Names& upstreams, const Names& listeners,
+                 Problems& problems) {
+  const bool unsaid = route.upstream.empty() && upstreams.list().size() > 1;
   if (unsaid) problems.error(place + ".upstream", "is missing: there are several upstreams");
-  check_reference(route.upstream, names_of(config.upstreams), "an upstream", place + ".upstream", problems);
-  const std::vector<std::string> listeners = names_of(config.listeners);
+  check_reference(route.upstream, upstreams, "an upstream", place + ".upstream", problems);
   for (std::size_t i = 0; i < route.listeners.size(); ++i) {
     check_reference(route.listeners[i], listeners, "a listener", indexed(place + ".listeners", i), problems);
   }
@@ -150,12 +158,14 @@ void check_routes(const Config& config, Problems& problems) {
   if (config.routes.empty() && config.upstreams.size() > 1) {
     problems.error("routes", "is missing: there are several upstreams");
   }
+  const Names upstreams(config.upstreams);
+  const Names listeners(config.listeners);
   Uniqueness names(problems);
   std::set<std::string> used;
   const Route* catch_all = nullptr;
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const Route& route = config.routes[i];
-    check_route(config, i, problems);
+    check_route(route, indexed("routes", i), upstreams, listeners, problems);
     check_reroute(config, route.reroute, indexed("routes", i) + ".reroute", problems);
     names.check(route.name, indexed("routes", i) + ".name", "already the name of");
     used.insert(route.upstream);
@@ -174,12 +184,13 @@ void check_routes(const Config& config, Problems& problems) {
 
 // An upstream that evens out sessions which none of its routes lets go.
 void check_rebalance(const Config& config, Problems& problems) {
+  std::set<std::string> let_go;
+  for (const Route& route : config.routes) {
+    if (has(route.reroute.on, Occasion::rebalance)) let_go.insert(route.upstream);
+  }
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     const Upstream& upstream = config.upstreams[i];
-    const auto lets_go = [&](const Route& route) {
-      return route.upstream == upstream.name && has(route.reroute.on, Occasion::rebalance);
-    };
-    if (upstream.rebalance.threshold == 0 || std::ranges::any_of(config.routes, lets_go)) continue;
+    if (upstream.rebalance.threshold == 0 || let_go.contains(upstream.name)) continue;
     problems.warning(
         indexed("upstreams", i) + ".rebalance",
         "moves nothing: no route to " + quote(upstream.name) + " has \"rebalance\" in reroute.on");

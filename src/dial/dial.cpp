@@ -54,9 +54,11 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
 }  // namespace
 
 const config::BackendConfig* Destination::settings_of(const upstream::Backend& backend) const noexcept {
-  const auto found = std::ranges::find(settings.backends, backend.address(),
-                                       [](const config::BackendConfig& each) { return each.address.text; });
-  return found == settings.backends.end() ? nullptr : &*found;
+  const auto members = upstream->backends();
+  const auto found = std::ranges::find(
+      members, &backend, [](const std::shared_ptr<upstream::Backend>& each) { return each.get(); });
+  if (found == members.end()) return nullptr;
+  return &settings.backends[static_cast<std::size_t>(found - members.begin())];
 }
 
 asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,

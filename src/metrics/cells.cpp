@@ -82,6 +82,7 @@ PumpCells::PumpCells() noexcept
       reroute_duration(reroute_bounds),
       loop_lag(lag_bounds) {}
 
-ControlCells::ControlCells() noexcept : probe_duration(setup_bounds), loop_lag(lag_bounds) {}
+ControlCells::ControlCells() noexcept
+    : probe_duration(setup_bounds), reload_duration(setup_bounds), loop_lag(lag_bounds) {}
 
 }  // namespace holdfast::metrics

@@ -196,6 +196,9 @@ void Registry::Collector::durations(Families& out) const {
       gather(registry_.pumps_, pumps, &PumpCells::reroute_duration));
   add("holdfast_probe_duration_seconds", "How long probes took, whatever their result.",
       {&registry_.control_.probe_duration});
+  add("holdfast_config_reload_duration_seconds",
+      "From the signal to the configuration in force, of reloads that were applied.",
+      {&registry_.control_.reload_duration});
 
   FamilyBuilder lag =
       histogram_family("holdfast_loop_lag_seconds", "How late a thread came to work that was due.");

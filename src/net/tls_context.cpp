@@ -1,5 +1,4 @@
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
 
@@ -121,20 +120,9 @@ std::vector<std::string> certificate_names(SSL_CTX* context) {
 
 }  // namespace
 
-TicketKeys TicketKeys::random() {
-  TicketKeys keys;
-  keys.bytes.resize(80);
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(keys.bytes.data()), 80) != 1) {
-    throw std::runtime_error("no random bytes for TLS ticket keys");
-  }
-  return keys;
-}
-
 Result<std::shared_ptr<const TlsServer>> TlsServer::create(const config::ListenerTls& tls,
-                                                           const std::string& identity,
-                                                           const TicketKeys& keys) {
+                                                           const std::string& identity, TicketKeys& keys) {
   std::shared_ptr<TlsServer> server(new TlsServer);
-  std::string ticket_keys = keys.bytes;
   std::array<unsigned char, SHA256_DIGEST_LENGTH> session_context{};
   const std::string bound_to = identity + '\0' + tls.client_ca.pem;
   SHA256(reinterpret_cast<const unsigned char*>(bound_to.data()), bound_to.size(), session_context.data());
@@ -151,7 +139,7 @@ Result<std::shared_ptr<const TlsServer>> TlsServer::create(const config::Listene
     }
     SSL_CTX_set_session_id_context(context.get(), session_context.data(), session_context.size());
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);  // tickets only: no memory per client
-    SSL_CTX_set_tlsext_ticket_keys(context.get(), ticket_keys.data(), static_cast<long>(ticket_keys.size()));
+    keys.install(context.get());
     SSL_CTX_set_num_tickets(context.get(), 1);
     SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, nullptr);
     for (std::string& name : certificate_names(context.get()))

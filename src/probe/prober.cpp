@@ -1,11 +1,11 @@
 #include "holdfast/probe/prober.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <random>
 
 #include "holdfast/probe/rise_fall.hpp"
 #include "probe/once.hpp"
@@ -14,11 +14,17 @@ namespace holdfast::probe {
 
 namespace asio = boost::asio;
 
+namespace {
+constexpr std::int64_t first_probes_per_ms = 1;
+}  // namespace
+
 // One backend's probes; its coroutine ends when `over` is set.
 struct Prober::Schedule {
   explicit Schedule(asio::io_context& io) : timer(io) {}
   std::shared_ptr<upstream::Backend> backend;
-  std::shared_ptr<const dial::Destination> destination;  ///< replaced by each snapshot
+  // Both are replaced by each snapshot.
+  std::shared_ptr<const dial::Destination> destination;
+  const config::BackendConfig* settings = nullptr;  ///< within the destination
   asio::steady_timer timer;
   RiseFall rise_fall;
   Counts counts;
@@ -27,7 +33,7 @@ struct Prober::Schedule {
 
 Prober::Prober(asio::io_context& io, net::DescriptorBudget& budget, metrics::Histogram& duration,
                FlipSink& flips)
-    : io_(io), budget_(budget), duration_(duration), flips_(flips) {}
+    : io_(io), budget_(budget), duration_(duration), flips_(flips), random_(std::random_device{}()) {}
 
 Prober::~Prober() {
   stop();
@@ -43,46 +49,53 @@ void Prober::stop() {
 
 void Prober::apply(const std::vector<std::shared_ptr<const dial::Destination>>& destinations) {
   std::map<Key, std::shared_ptr<Schedule>> old = std::exchange(schedules_, {});
+  std::vector<std::shared_ptr<Schedule>> fresh;
   for (const auto& destination : destinations) {
-    for (const auto& backend : destination->upstream->backends()) {
-      const Key key{backend->upstream(), backend->address()};
+    const auto backends = destination->upstream->backends();
+    for (std::size_t n = 0; n < backends.size(); ++n) {
+      const auto& backend = backends[n];
+      Key key{backend->upstream(), backend->address()};
       auto known = old.extract(key);
-      const bool fresh = known.empty();
-      auto schedule = fresh ? std::make_shared<Schedule>(io_) : known.mapped();
+      if (known.empty()) fresh.push_back(std::make_shared<Schedule>(io_));
+      auto schedule = known.empty() ? fresh.back() : std::move(known.mapped());
       schedule->backend = backend;
       schedule->destination = destination;
-      schedules_[key] = schedule;
+      schedule->settings = &destination->settings.backends[n];
       if (destination->settings.probe.type == config::ProbeType::none) {
         backend->set_health(upstream::Health::unknown);
         schedule->rise_fall = {};
       }
-      if (fresh) asio::co_spawn(io_, run(schedule), asio::detached);
+      schedules_.emplace(std::move(key), std::move(schedule));
     }
   }
+  for (auto& schedule : fresh) asio::co_spawn(io_, run(std::move(schedule), fresh.size()), asio::detached);
   for (auto& [key, schedule] : old) {
     schedule->over = true;
     schedule->timer.cancel();
   }
 }
 
-asio::awaitable<void> Prober::run(std::shared_ptr<Schedule> schedule) {
-  std::minstd_rand random{std::random_device{}()};
-  // The first one at once but not all in the same moment, later ones with a tenth of jitter either way.
-  std::uniform_real_distribution<double> first(0.0, 0.1);
-  std::uniform_real_distribution<double> later(0.9, 1.1);
-  double share = first(random);
+std::chrono::milliseconds Prober::first_within(std::size_t fresh,
+                                               std::chrono::milliseconds interval) noexcept {
+  const std::chrono::milliseconds at_the_rate(static_cast<std::int64_t>(fresh) / first_probes_per_ms);
+  return std::clamp(at_the_rate, interval / 10, interval);
+}
+
+asio::awaitable<void> Prober::run(std::shared_ptr<Schedule> schedule, std::size_t fresh) {
+  using Wait = std::chrono::duration<double, std::milli>;
+  std::uniform_real_distribution<double> share(0.0, 1.0);
+  Wait wait = share(random_) * Wait(first_within(fresh, schedule->destination->settings.probe.interval));
   while (!schedule->over) {
-    const auto interval =
-        std::chrono::duration<double, std::milli>(schedule->destination->settings.probe.interval);
-    schedule->timer.expires_after(std::chrono::duration_cast<Clock::duration>(interval * share));
+    schedule->timer.expires_after(std::chrono::duration_cast<Clock::duration>(wait));
     co_await schedule->timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    share = later(random);
     if (schedule->over) co_return;
+    // A tenth of jitter either way.
+    wait = (0.9 + 0.2 * share(random_)) * Wait(schedule->destination->settings.probe.interval);
     const std::shared_ptr<const dial::Destination> destination = schedule->destination;
-    const config::BackendConfig* settings = destination->settings_of(*schedule->backend);
-    if (settings == nullptr || destination->settings.probe.type == config::ProbeType::none) continue;
+    if (destination->settings.probe.type == config::ProbeType::none) continue;
     const TimePoint started = Clock::now();
-    Result<void> outcome = co_await probe_once(io_, destination, settings->address, budget_);
+    config::Address address = schedule->settings->address;
+    Result<void> outcome = co_await probe_once(io_, destination, std::move(address), budget_);
     if (schedule->over) co_return;
     duration_.observe(Clock::now() - started);
     judge(*schedule, outcome);

@@ -1,6 +1,6 @@
 #include "server/blueprint.hpp"
 
-#include <random>
+#include <unordered_map>
 
 #include "holdfast/config/diff.hpp"
 #include "holdfast/server/server.hpp"
@@ -37,14 +37,15 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
   for (const config::BackendConfig& backend : settings.backends) {
     members.push_back(lasting.backends.find_or_create(settings.name, backend.address.text));
   }
-  destination->upstream =
-      std::make_shared<const upstream::Upstream>(settings.name, policy_of(settings), outlier_rules(settings),
-                                                 std::move(members), std::random_device{}());
+  destination->upstream = std::make_shared<const upstream::Upstream>(
+      settings.name, policy_of(settings), outlier_rules(settings), std::move(members), lasting.random());
   return destination;
 }
 
+using ByName = std::unordered_map<std::string, std::shared_ptr<const dial::Destination>>;
+
 frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting, metrics::Registry& registry,
-                                const frontend::Serving& serving) {
+                                const frontend::Serving& serving, const ByName& destinations) {
   frontend::RouteEntry entry;
   std::string why;  // the loader has compiled both before
   entry.host = config::HostPattern::compile(settings.host, why).value();
@@ -52,9 +53,7 @@ frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting,
   entry.listeners = settings.listeners;
   entry.state = &lasting.route(settings.name, registry);
   entry.reroute = std::make_shared<const config::Reroute>(settings.reroute);
-  for (const auto& destination : serving.destinations) {
-    if (destination->settings.name == settings.upstream) entry.destination = destination;
-  }
+  entry.destination = destinations.at(settings.upstream);  // the loader has checked it
   for (const frontend::ListenerEntry& listener : serving.listeners) {
     std::vector<metrics::SessionCells*> cells;
     for (std::size_t n = 0; n < lasting.workers; ++n) {
@@ -110,8 +109,11 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
     serving->destinations.push_back(draw_destination(
         config.upstreams[n], lasting, "upstreams[" + std::to_string(n) + "]", blueprint.problems));
   }
+  ByName by_name;
+  for (const auto& destination : serving->destinations)
+    by_name.emplace(destination->settings.name, destination);
   for (const config::Route& route : config.routes) {
-    serving->routes.push_back(draw_route(route, lasting, registry, *serving));
+    serving->routes.push_back(draw_route(route, lasting, registry, *serving, by_name));
   }
   if (blueprint.problems.empty()) blueprint.serving = std::move(serving);
   return blueprint;
@@ -132,7 +134,7 @@ void apply_lasting(const config::Config& config, const frontend::Serving& servin
 }
 
 std::vector<config::Problem> check_beyond_syntax(const config::Config& config) {
-  Lasting lasting(1, net::TicketKeys::random());
+  Lasting lasting(1);
   metrics::Registry registry(1, 1, {"", ""}, [] { return metrics::Sample{}; });
   return draw_blueprint(config, 1, lasting, registry).problems;
 }

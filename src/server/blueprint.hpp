@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -17,13 +18,14 @@ namespace holdfast::server {
 
 /// What outlives snapshots: found again by name at each reload.
 struct Lasting {
-  Lasting(std::size_t worker_count, net::TicketKeys ticket_keys)
-      : workers(worker_count), keys(std::move(ticket_keys)) {}
+  explicit Lasting(std::size_t worker_count) : workers(worker_count) {}
 
   [[nodiscard]] session::RouteState& route(const std::string& name, metrics::Registry& registry);
   [[nodiscard]] frontend::ListenerState& listener(const std::string& name, metrics::Registry& registry);
 
   std::size_t workers;
+  std::mt19937_64 random{
+      std::random_device{}()};  // one device: each costs a trap of the CPU in many machines
   net::TicketKeys keys;
   upstream::Registry backends;
   std::map<std::string, std::unique_ptr<session::RouteState>> routes;

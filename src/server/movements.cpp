@@ -34,60 +34,56 @@ std::vector<std::uint64_t> excess_of(const dial::Destination& destination, std::
   return excess(shares, threshold);
 }
 
-bool has(const dial::Destination& destination, const upstream::Backend& backend) {
-  return std::ranges::any_of(destination.upstream->backends(),
-                             [&](const auto& member) { return member.get() == &backend; });
-}
-
 }  // namespace
 
 const dial::Destination* Movements::find(const std::string& upstream) const {
-  for (const auto& destination : destinations_) {
-    if (destination->settings.name == upstream) return destination.get();
-  }
-  return nullptr;
+  const auto found = by_name_.find(upstream);
+  return found == by_name_.end() ? nullptr : found->second;
 }
 
 void Movements::apply(const Destinations& destinations, TimePoint now) {
   const Destinations before = std::exchange(destinations_, destinations);
-  forget_present();
-  for (const auto& old : before) {
-    const dial::Destination* present = find(old->settings.name);
-    if (present != nullptr) remove_missing(*old, *present, now);
+  Present present;
+  by_name_.clear();
+  for (const auto& destination : destinations_) {
+    by_name_.emplace(destination->settings.name, destination.get());
+    for (const auto& backend : destination->upstream->backends()) present.insert(backend.get());
   }
+  forget_present(present);
+  remove_missing(before, present, now);
   std::erase_if(evenings_, [&](const auto& entry) { return find(entry.first) == nullptr; });
   // There may be new members, weights and limits.
   for (const auto& destination : destinations_) refreshed_.insert(destination->settings.name);
 }
 
 // Those that a reload brought back, and those whose upstream is gone (its sessions are being closed).
-void Movements::forget_present() {
+void Movements::forget_present(const Present& present) {
   std::erase_if(removed_, [&](const Removed& removed) {
-    const dial::Destination* destination = find(removed.backend->upstream());
-    return destination == nullptr || has(*destination, *removed.backend);
+    return present.contains(removed.backend.get()) || find(removed.backend->upstream()) == nullptr;
   });
 }
 
-void Movements::remove_missing(const dial::Destination& before, const dial::Destination& now,
-                               TimePoint when) {
-  for (const auto& backend : before.upstream->backends()) {
-    if (has(now, *backend)) continue;
-    tell_(backend, Cause::removed, everybody);
-    removed_.push_back({backend, first_wait, when + first_wait});
+void Movements::remove_missing(const Destinations& before, const Present& present, TimePoint now) {
+  Backends with_sessions;
+  for (const auto& destination : before) {
+    if (find(destination->settings.name) == nullptr) continue;
+    for (const auto& backend : destination->upstream->backends()) {
+      if (present.contains(backend.get())) continue;
+      if (backend->sessions() != 0) with_sessions.push_back(backend);
+      removed_.push_back({backend, first_wait, now + first_wait});
+    }
   }
+  if (!with_sessions.empty()) tell_(with_sessions, Cause::removed, everybody);
 }
 
 void Movements::leaves(const std::shared_ptr<upstream::Backend>& backend, Cause cause) {
-  tell_(backend, cause, everybody);
+  tell_({backend}, cause, everybody);
 }
 
-void Movements::refresh(const dial::Destination& destination, TimePoint now) {
+void Movements::refresh(const dial::Destination& destination, TimePoint now, Orders& orders) {
   for (const auto& backend : destination.upstream->backends()) {
     const auto cause = cause_to_leave(*backend);
-    if (cause && backend->sessions() != 0) tell_(backend, *cause, everybody);
-  }
-  for (Removed& removed : removed_) {
-    if (removed.backend->upstream() == destination.settings.name) removed.again_at = now;
+    if (cause && backend->sessions() != 0) orders[*cause].push_back(backend);
   }
   const std::uint32_t threshold = destination.settings.rebalance.threshold;
   if (threshold == 0) return;
@@ -114,9 +110,15 @@ std::optional<std::vector<Movements::Excess>> Movements::rebalance(const std::st
 void Movements::tick(TimePoint now) {
   if (now < look_at_) return;
   look_at_ = now + look_period;
-  for (const std::string& upstream : std::exchange(refreshed_, {})) {
-    if (const dial::Destination* destination = find(upstream)) refresh(*destination, now);
+  const std::set<std::string> refreshed = std::exchange(refreshed_, {});
+  Orders orders;
+  for (const std::string& upstream : refreshed) {
+    if (const dial::Destination* destination = find(upstream)) refresh(*destination, now, orders);
   }
+  for (Removed& removed : removed_) {
+    if (refreshed.contains(removed.backend->upstream())) removed.again_at = now;
+  }
+  for (const auto& [cause, backends] : orders) tell_(backends, cause, everybody);
   tell_removed(now);
   for (auto entry = evenings_.begin(); entry != evenings_.end();) {
     const bool goes_on = even_out(*find(entry->first), entry->second, now);
@@ -129,12 +131,14 @@ void Movements::tell_removed(TimePoint now) {
     // A handshake that was under way at the reload has a seat or will have one within its time limits.
     return removed.wait >= longest_wait && removed.backend->sessions() == 0;
   });
+  Backends with_sessions;
   for (Removed& removed : removed_) {
     if (now < removed.again_at) continue;
     removed.wait = std::min(removed.wait * 2, longest_wait);
     removed.again_at = now + removed.wait;
-    if (removed.backend->sessions() != 0) tell_(removed.backend, Cause::removed, everybody);
+    if (removed.backend->sessions() != 0) with_sessions.push_back(removed.backend);
   }
+  if (!with_sessions.empty()) tell_(with_sessions, Cause::removed, everybody);
 }
 
 bool Movements::even_out(const dial::Destination& destination, Evening& evening, TimePoint now) {
@@ -150,7 +154,7 @@ bool Movements::even_out(const dial::Destination& destination, Evening& evening,
     left -= most;
     const std::uint64_t present = std::max<std::uint64_t>(backend->sessions(), most);
     evening.orders[backend.get()] = {present - most, backend->reroutes_from(), now + order_timeout};
-    tell_(backend, Cause::rebalance, most);
+    tell_({backend}, Cause::rebalance, most);
   }
   return !finished && now - evening.progress_at < patience;
 }

@@ -13,6 +13,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "holdfast/base/cause.hpp"
@@ -25,9 +27,10 @@ class Movements {
  public:
   using Destinations = std::vector<std::shared_ptr<const dial::Destination>>;
   static constexpr std::uint64_t everybody = std::numeric_limits<std::uint64_t>::max();
-  /// Tells all shards together to move `most` sessions.
-  using Tell =
-      std::function<void(const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most)>;
+  using Backends = std::vector<std::shared_ptr<upstream::Backend>>;
+  /// Tells all shards together to move `most` sessions of these backends. One order for many of them: each
+  /// makes a shard look at all its sessions.
+  using Tell = std::function<void(const Backends& from, Cause cause, std::uint64_t most)>;
 
   static constexpr std::chrono::seconds look_period{1};
   /// Percent over the mean that a rebalance on request leaves alone, when the config says 0.
@@ -76,10 +79,13 @@ class Movements {
     std::map<const upstream::Backend*, Order> orders;
   };
 
+  using Present = std::unordered_set<const upstream::Backend*>;
+  using Orders = std::map<Cause, Backends>;
+
   [[nodiscard]] const dial::Destination* find(const std::string& upstream) const;
-  void forget_present();
-  void remove_missing(const dial::Destination& before, const dial::Destination& now, TimePoint when);
-  void refresh(const dial::Destination& destination, TimePoint now);
+  void forget_present(const Present& present);
+  void remove_missing(const Destinations& before, const Present& present, TimePoint now);
+  void refresh(const dial::Destination& destination, TimePoint now, Orders& orders);
   void tell_removed(TimePoint now);
   /// False when there is nothing more to do.
   [[nodiscard]] bool even_out(const dial::Destination& destination, Evening& evening, TimePoint now);
@@ -88,6 +94,7 @@ class Movements {
 
   Tell tell_;
   Destinations destinations_;
+  std::unordered_map<std::string, const dial::Destination*> by_name_;  ///< the same
   std::set<std::string> refreshed_;  ///< upstreams whose members can take more than at the last look
   std::vector<Removed> removed_;
   std::map<std::string, Evening> evenings_;  ///< by upstream

@@ -66,8 +66,7 @@ nlohmann::json to_json(const session::SessionView& view) {
 
 }  // namespace
 
-void Server::Process::tell_to_move(const std::shared_ptr<upstream::Backend>& from, Cause cause,
-                                   std::uint64_t most) {
+void Server::Process::tell_to_move(const Movements::Backends& from, Cause cause, std::uint64_t most) {
   const std::size_t shards = planes_->shards.size();
   // With another first one each time, so that what is left of a division isn't always the same shard's.
   const std::vector<std::uint64_t> parts = most == Movements::everybody
@@ -75,7 +74,8 @@ void Server::Process::tell_to_move(const std::shared_ptr<upstream::Backend>& fro
                                                : divide(most, shards, first_told_++ % shards);
   for (std::size_t n = 0; n < shards; ++n) {
     if (parts[n] == 0) continue;
-    planes_->shards[n]->send(std::make_unique<session::MoveSessions>(from, cause, parts[n]));
+    planes_->shards[n]->send(std::make_unique<session::MoveSessions>(
+        session::MoveSessions::Backends(from.begin(), from.end()), cause, parts[n]));
   }
 }
 

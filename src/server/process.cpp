@@ -12,6 +12,7 @@
 
 #include "holdfast/config/diff.hpp"
 #include "server/release.hpp"
+#include "server/scheduling.hpp"
 #include "server/service_manager.hpp"
 #include "server/workers.hpp"
 #include "version.hpp"
@@ -23,6 +24,8 @@ namespace asio = boost::asio;
 namespace {
 constexpr std::chrono::milliseconds tick_period{500};
 constexpr std::chrono::milliseconds drain_look_period{20};
+// Of a pump: some 30 messages.
+constexpr std::chrono::microseconds pump_slice{500};
 
 // Kept free for listeners, logs, the admin port, probes and answers: a sixteenth, at least 64.
 std::uint64_t descriptor_reserve(std::uint64_t limit) {
@@ -34,7 +37,7 @@ Server::Process::Process(Options options)
     : options_(std::move(options)),
       started_(Clock::now()),
       budget_(net::raise_descriptor_limit(), descriptor_reserve(net::raise_descriptor_limit())),
-      movements_([this](const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most) {
+      movements_([this](const Movements::Backends& from, Cause cause, std::uint64_t most) {
         tell_to_move(from, cause, most);
       }),
       signals_(io_),
@@ -118,6 +121,7 @@ bool Server::Process::start_planes(const config::Config& config) {
   for (std::size_t n = 0; n < workers; ++n) {
     planes_->pump_threads.emplace_back([shard = planes_->shards[n].get(), n] {
       pthread_setname_np(pthread_self(), ("pump-" + std::to_string(n)).c_str());
+      prefer_short_slices(pump_slice);
       shard->run();
     });
     around.index = n;

@@ -71,7 +71,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
               std::vector<Listeners::Bound> bound);
   void end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation);
   void apply(const config::Config& config, admin::ReloadOutcome& outcome);
-  void log_reload(const admin::ReloadOutcome& outcome);
+  void log_reload(const admin::ReloadOutcome& outcome, Clock::duration took);
 
   void flipped(const probe::Flip& flip) override;
   [[nodiscard]] metrics::Sample sample() const;
@@ -79,7 +79,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   [[nodiscard]] std::uint64_t connections() const;
 
   /// To all shards, `most` in even parts.
-  void tell_to_move(const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most);
+  void tell_to_move(const Movements::Backends& from, Cause cause, std::uint64_t most);
   void change_state(const std::shared_ptr<upstream::Backend>& backend, admin::BackendState state);
   /// Open ones; of one upstream (empty = all) those that have a backend.
   [[nodiscard]] std::uint64_t count_sessions(const std::string& upstream) const;
@@ -107,8 +107,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
 
 struct Server::Process::Planes {
   Planes(std::size_t workers, metrics::BuildInfo build, std::function<metrics::Sample()> sample)
-      : registry(2 * workers, workers, std::move(build), std::move(sample)),
-        lasting(workers, net::TicketKeys::random()) {}
+      : registry(2 * workers, workers, std::move(build), std::move(sample)), lasting(workers) {}
 
   metrics::Registry registry;
   Lasting lasting;

@@ -2,6 +2,7 @@
 // nothing.
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "holdfast/config/diff.hpp"
 #include "server/process.hpp"
@@ -18,7 +19,8 @@ std::string sentence(const config::Problem& problem) {
 }  // namespace
 
 admin::ReloadOutcome Server::Process::reload() {
-  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch());
+  const TimePoint begun = Clock::now();
+  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(begun.time_since_epoch());
   notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.count()));
   admin::ReloadOutcome outcome;
   outcome.generation = generation_;
@@ -27,7 +29,7 @@ admin::ReloadOutcome Server::Process::reload() {
   for (const config::Problem& problem : loaded.problems) outcome.errors.push_back(sentence(problem));
   if (phase_ == Phase::draining) outcome.errors.emplace_back("draining: the listeners are closed");
   if (outcome.errors.empty()) apply(*loaded.config, outcome);
-  log_reload(outcome);
+  log_reload(outcome, Clock::now() - begun);
   notify_service_manager("READY=1");
   return outcome;
 }
@@ -70,21 +72,25 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
 }
 
 void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation) {
-  for (const config::Upstream& old : config_.upstreams) {
-    if (now.find_upstream(old.name) != nullptr) continue;
-    for (const auto& shard : planes_->shards) {
-      shard->send(std::make_unique<session::UpstreamGone>(old.name, generation, now.shutdown_timeout));
-    }
+  std::unordered_set<std::string> gone;
+  for (const config::Upstream& old : config_.upstreams) gone.insert(old.name);
+  for (const config::Upstream& present : now.upstreams) gone.erase(present.name);
+  if (gone.empty()) return;
+  for (const auto& shard : planes_->shards) {
+    shard->send(std::make_unique<session::UpstreamsGone>(gone, generation, now.shutdown_timeout));
   }
 }
 
-void Server::Process::log_reload(const admin::ReloadOutcome& outcome) {
+void Server::Process::log_reload(const admin::ReloadOutcome& outcome, Clock::duration took) {
   metrics::ControlCells& cells = planes_->registry.control();
   for (const std::string& warning : outcome.warnings) journal_.warn(warning);
   if (outcome.result == admin::ReloadOutcome::Result::applied) {
     cells.reloads_ok.add();
+    cells.reload_duration.observe(took);
+    const auto took_ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
     journal_.info("reloaded " + options_.config_file + ", generation " + std::to_string(outcome.generation) +
-                  ": " + std::to_string(outcome.changes.size()) + " changes");
+                  ": " + std::to_string(outcome.changes.size()) + " changes in " + std::to_string(took_ms) +
+                  " ms");
     for (const std::string& change : outcome.changes) journal_.info("reload: " + change);
     return;
   }

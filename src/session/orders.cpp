@@ -20,10 +20,14 @@ void SessionOrder::deliver_to(Shard& shard) noexcept {
   shard.obey(*this);
 }
 
+bool MoveSessions::concerns(const upstream::Backend* backend) const noexcept {
+  return std::ranges::binary_search(from, backend, {}, &std::shared_ptr<const upstream::Backend>::get);
+}
+
 void Shard::move_sessions(const MoveSessions& order) noexcept {
   std::uint64_t left = order.most;
   for_each([&](Session& session, Handle) {
-    if (left == 0 || session.backend() != order.backend.get() || !session.is_running()) return;
+    if (left == 0 || !order.concerns(session.backend()) || !session.is_running()) return;
     --left;
     session.order_move(order.cause);
   });

@@ -49,17 +49,18 @@ void Shard::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
   end_spread({}, reason, spread);
 }
 
-void Shard::end_upstream(const std::string& upstream, std::uint64_t generation,
-                         std::chrono::milliseconds spread) noexcept {
-  gone_upstreams_[upstream] = generation;
-  end_spread(upstream, Reason::upstream_gone, spread);
+void Shard::end_upstreams(const std::unordered_set<std::string>& upstreams, std::uint64_t generation,
+                          std::chrono::milliseconds spread) noexcept {
+  for (const std::string& upstream : upstreams) gone_upstreams_[upstream] = generation;
+  end_spread(upstreams, Reason::upstream_gone, spread);
 }
 
-void Shard::end_spread(const std::string& upstream, Reason reason,
+// No upstreams = everybody.
+void Shard::end_spread(const std::unordered_set<std::string>& upstreams, Reason reason,
                        std::chrono::milliseconds spread) noexcept {
   std::vector<Session*> leaving;
   sessions_->for_each([&](Session& session, Handle) {
-    if (session.is_running() && (upstream.empty() || session.upstream() == upstream))
+    if (session.is_running() && (upstreams.empty() || upstreams.contains(session.upstream())))
       leaving.push_back(&session);
   });
   const Tick now = loop_.now();

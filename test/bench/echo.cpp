@@ -190,7 +190,7 @@ int run_echo(const EchoOptions& options) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(options.port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(INADDR_ANY);  // all of 127.0.0.0/8 is thousands of backends
   socklen_t size = sizeof address;
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   if (bind(listener, generic, size) != 0 || listen(listener, 4096) != 0 ||

@@ -117,6 +117,7 @@ class Handshakes {
       if (state != Io::done) return state;
       const bool resumes = options_.tickets == Tickets::use && done_ > 0;
       if (resumes && SSL_session_reused(visitor.wire.ssl()) != 1) return Io::failed;
+      if (options_.stay == Stay::tls_only) return Io::done;
       visitor.phase = Phase::awaiting_head;
     }
     for (;;) {

@@ -23,7 +23,7 @@ int usage() {
       "usage: bench_load echo [PORT SIGNATURE fin|reset]\n"
       "       bench_load relay PLAIN_PORT TLS_PORT BACKEND_PORT CHAIN KEY\n"
       "       bench_load load PORT CONNECTIONS BYTES plain|tls echo|idle IN_FLIGHT\n"
-      "       bench_load handshake PORT AT_ONCE plain|tls|resumed\n"
+      "       bench_load handshake PORT AT_ONCE plain|tls|resumed|tls-only\n"
       "       bench_load paced PORT CONNECTIONS BYTES plain|tls RATE SECONDS\n"
       "       bench_load sequence PORT SESSIONS PERIOD_MS\n",
       stderr);
@@ -68,6 +68,7 @@ int handshake(char** argument) {
   options.port = port_of(argument[0]);
   options.at_once = std::strtoul(argument[1], nullptr, 10);
   options.transport = kind == "plain" ? Transport::plain : Transport::tls;
+  options.stay = kind == "tls-only" ? Stay::tls_only : Stay::session;
   options.tickets = kind == "resumed" ? Tickets::use : Tickets::ignore;
   return run_handshakes(options);
 }

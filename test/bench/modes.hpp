@@ -15,7 +15,7 @@ struct EchoOptions {
   Death death = Death::fin;
 };
 
-// Serves WebSocket echo on 127.0.0.1, told as "port N" on stdout; plain TCP.
+// Serves WebSocket echo on every address, told as "port N" on stdout; plain TCP.
 // Returns (1) only when it can't listen.
 int run_echo(const EchoOptions& options);
 
@@ -38,11 +38,13 @@ struct LoadOptions {
 int run_load(const LoadOptions& options);
 
 enum class Tickets { ignore, use };
+enum class Stay { session, tls_only };  // until the 101 and a Close, or until the TLS handshake is done
 
 struct HandshakeOptions {
   std::uint16_t port = 0;
   std::size_t at_once = 32;
   Transport transport = Transport::plain;
+  Stay stay = Stay::session;
   Tickets tickets = Tickets::ignore;  // use = all resume the first session; it is an error if one can't
 };
 

@@ -10,12 +10,15 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 
 import peers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROXY_CPU = "0"
 LOAD_CPU = "1"
+# Where strangers are about, load and backend can be put before them; who may, is root.
+BEFORE_STRANGERS = ["nice", "-n", "-15"] if os.geteuid() == 0 else []
 
 
 def add_arguments(parser):
@@ -40,8 +43,8 @@ def prepare(options):
     return hard
 
 
-def start(command, cpu, **options):
-    return subprocess.Popen(["taskset", "-c", cpu, *map(str, command)], text=True, **options)
+def start(command, cpu, prefix=(), **options):
+    return subprocess.Popen([*prefix, "taskset", "-c", cpu, *map(str, command)], text=True, **options)
 
 
 def binary_of(kind, options):
@@ -61,8 +64,8 @@ def rotated(kinds, number):
 
 
 @contextlib.contextmanager
-def proxy_before_backend(kind, options, folder):
-    backend = start([options.loader, "echo"], LOAD_CPU, stdout=subprocess.PIPE)
+def proxy_before_backend(kind, options, folder, prefix=()):
+    backend = start([options.loader, "echo"], LOAD_CPU, prefix, stdout=subprocess.PIPE)
     proxy = None
     try:
         port = int(backend.stdout.readline().split()[1])
@@ -86,14 +89,43 @@ def core_seconds():
     raise RuntimeError(f"no CPU {PROXY_CPU}")
 
 
+class Others:
+    """How much of the proxy's CPU went to processes that are not the bench's, since it was made."""
+
+    def __init__(self, proxy):
+        self.proxy, self.begun = proxy, time.monotonic()
+        self.before = self._used()
+
+    def _used(self):
+        fields = next(line for line in pathlib.Path("/proc/stat").read_text().splitlines()
+                      if line.startswith(f"cpu{PROXY_CPU} ")).split()
+        return sum(map(int, fields[1:4])) / peers.TICKS - self.proxy.cpu_seconds()  # user, nice, system
+
+    def share(self):
+        return max(0.0, (self._used() - self.before) / (time.monotonic() - self.begun))
+
+
+def undisturbed(window, patience):
+    """A window's values; measured again, up to `patience` times, while others took more than 2 % of the CPU. What
+    was disturbed least counts."""
+    best = None
+    for _ in range(patience):
+        values = window()
+        if best is None or values["others"] < best["others"]:
+            best = values
+        if best["others"] <= 0.02:
+            break
+    return best
+
+
 class Load:
     """A mode of bench_load that says "open N" when it is ready and then answers lines on its stdin."""
 
-    def __init__(self, loader, *arguments):
-        self.process = start([loader, *arguments], LOAD_CPU, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, *command, prefix=()):
+        self.process = start(command, LOAD_CPU, prefix, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if not self.process.stdout.readline().startswith("open "):
             self.stop()
-            raise RuntimeError(f"the load generator could not open its connections: {arguments}")
+            raise RuntimeError(f"the load generator could not open its connections: {command}")
 
     def __enter__(self):
         return self

@@ -141,7 +141,8 @@ void World::order_move(Cause cause) {
   }
   Backend* leg = newest_leg();
   if (leg == nullptr) return;
-  stage_.shard.send(std::make_unique<session::MoveSessions>(leg->home, cause, random_.below(3)));
+  stage_.shard.send(std::make_unique<session::MoveSessions>(session::MoveSessions::Backends{leg->home}, cause,
+                                                            random_.below(3)));
 }
 
 void World::do_exit(Exit how) {
@@ -175,7 +176,8 @@ void World::end_by(Reason reason) {
     stage_.shard.send(std::make_unique<session::EndSessions>(reason, spread));
   } else if (reason == Reason::upstream_gone) {
     facts_.gone = true;
-    stage_.shard.send(std::make_unique<session::UpstreamGone>("chat", stage_.generation + 1, spread));
+    stage_.shard.send(std::make_unique<session::UpstreamsGone>(std::unordered_set<std::string>{"chat"},
+                                                               stage_.generation + 1, spread));
   } else {
     facts_.told_to_close = true;
     auto wish = std::make_unique<session::SessionOrder>();

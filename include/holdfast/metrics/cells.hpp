@@ -166,6 +166,7 @@ struct alignas(cache_line_bytes) PumpCells {
 struct alignas(cache_line_bytes) ControlCells {
   ControlCells() noexcept;
   Histogram probe_duration;
+  Histogram reload_duration;  ///< of those that were applied
   Histogram loop_lag;
   Counter reloads_ok;
   Counter reloads_failed;

@@ -13,6 +13,7 @@
 #include "holdfast/config/config.hpp"
 #include "holdfast/net/leg.hpp"
 #include "holdfast/net/socket.hpp"
+#include "holdfast/net/ticket_keys.hpp"
 
 namespace holdfast::net {
 
@@ -21,20 +22,15 @@ struct ContextFree {
 };
 using ContextPtr = std::unique_ptr<SSL_CTX, ContextFree>;
 
-/// 80 random bytes with which tickets are sealed; made once per process so that resumption survives reloads.
-struct TicketKeys {
-  std::string bytes;
-  [[nodiscard]] static TicketKeys random();
-};
-
 /// The certificates of one listener. Any thread may start handshakes with it.
 class TlsServer {
  public:
   /// Every problem in `tls` is an Error that names the file and what is wrong with it. `identity` (the
   /// listener's name) binds tickets to this listener: one with client_ca never accepts another's session.
+  /// `keys` outlives every handshake.
   [[nodiscard]] static Result<std::shared_ptr<const TlsServer>> create(const config::ListenerTls& tls,
                                                                        const std::string& identity,
-                                                                       const TicketKeys& keys);
+                                                                       TicketKeys& keys);
   TlsServer(const TlsServer&) = delete;
   TlsServer& operator=(const TlsServer&) = delete;
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,16 +54,21 @@ class Prober {
 
   [[nodiscard]] Counts counts(const upstream::Backend& backend) const;
 
+  /// The time over which so many new backends get their first probes: soon, but thousands not at once.
+  [[nodiscard]] static std::chrono::milliseconds first_within(std::size_t fresh,
+                                                              std::chrono::milliseconds interval) noexcept;
+
  private:
   struct Schedule;
   using Key = std::pair<std::string, std::string>;  ///< upstream, address
-  boost::asio::awaitable<void> run(std::shared_ptr<Schedule> schedule);
+  boost::asio::awaitable<void> run(std::shared_ptr<Schedule> schedule, std::size_t fresh);
   void judge(Schedule& schedule, const Result<void>& outcome);
 
   boost::asio::io_context& io_;
   net::DescriptorBudget& budget_;
   metrics::Histogram& duration_;
   FlipSink& flips_;
+  std::minstd_rand random_;
   std::map<Key, std::shared_ptr<Schedule>> schedules_;
 };
 

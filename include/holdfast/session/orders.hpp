@@ -1,6 +1,7 @@
 #pragma once
 // What the control thread tells and asks the shards about sessions: move those of a backend, list, close.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <future>
@@ -14,13 +15,17 @@
 
 namespace holdfast::session {
 
-/// Sessions on `backend` are to move (make before break), each shard at its share of the upstream's
+/// Sessions on these backends are to move (make before break), each shard at its share of the upstream's
 /// move_rate. `most`: how many of this shard's at most. Sessions whose route has no such occasion in
 /// `reroute.on` stay.
 struct MoveSessions final : ShardItem {
-  MoveSessions(std::shared_ptr<const upstream::Backend> from, Cause why, std::uint64_t at_most)
-      : backend(std::move(from)), cause(why), most(at_most) {}
-  std::shared_ptr<const upstream::Backend> backend;
+  using Backends = std::vector<std::shared_ptr<const upstream::Backend>>;
+  MoveSessions(Backends of, Cause why, std::uint64_t at_most)
+      : from(std::move(of)), cause(why), most(at_most) {
+    std::ranges::sort(from);
+  }
+  [[nodiscard]] bool concerns(const upstream::Backend* backend) const noexcept;
+  Backends from;  ///< in the order of their addresses: looked through for each session
   Cause cause;
   std::uint64_t most;
   void deliver_to(Shard& shard) noexcept override;

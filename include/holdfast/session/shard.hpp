@@ -12,6 +12,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "holdfast/base/slab.hpp"
@@ -72,11 +73,11 @@ class Shard final : private net::Host {
   void move_sessions(const MoveSessions& order) noexcept;
   void list(ListSessions& order) noexcept;
   void obey(SessionOrder& order) noexcept;
-  /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of one upstream.
+  /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of some upstreams.
   void end_all(Reason reason, std::chrono::milliseconds spread) noexcept;
   /// Those that still arrive from snapshots before `generation` are ended at once.
-  void end_upstream(const std::string& upstream, std::uint64_t generation,
-                    std::chrono::milliseconds spread) noexcept;
+  void end_upstreams(const std::unordered_set<std::string>& upstreams, std::uint64_t generation,
+                     std::chrono::milliseconds spread) noexcept;
   /// Ends what is left without a word.
   void cut_all() noexcept;
 
@@ -115,7 +116,8 @@ class Shard final : private net::Host {
   void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
-  void end_spread(const std::string& upstream, Reason reason, std::chrono::milliseconds spread) noexcept;
+  void end_spread(const std::unordered_set<std::string>& upstreams, Reason reason,
+                  std::chrono::milliseconds spread) noexcept;
   void deliver(std::unique_ptr<InboxItem> item) noexcept override;
   void on_turn_end() noexcept override;
   void on_turn_measured(std::chrono::nanoseconds busy) noexcept override;
@@ -144,14 +146,14 @@ struct EndSessions final : ShardItem {
   void deliver_to(Shard& shard) noexcept override { shard.end_all(reason, spread); }
 };
 
-/// A reload that removed an upstream.
-struct UpstreamGone final : ShardItem {
-  UpstreamGone(std::string name, std::uint64_t since, std::chrono::milliseconds over)
-      : upstream(std::move(name)), generation(since), spread(over) {}
-  std::string upstream;
+/// A reload that removed upstreams. One item for all of them: a shard looks at all its sessions.
+struct UpstreamsGone final : ShardItem {
+  UpstreamsGone(std::unordered_set<std::string> names, std::uint64_t since, std::chrono::milliseconds over)
+      : upstreams(std::move(names)), generation(since), spread(over) {}
+  std::unordered_set<std::string> upstreams;
   std::uint64_t generation;
   std::chrono::milliseconds spread;
-  void deliver_to(Shard& shard) noexcept override { shard.end_upstream(upstream, generation, spread); }
+  void deliver_to(Shard& shard) noexcept override { shard.end_upstreams(upstreams, generation, spread); }
 };
 
 struct CutSessions final : ShardItem {

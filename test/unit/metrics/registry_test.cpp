@@ -156,6 +156,7 @@ TEST_CASE("every promised name is exposed") {
                                        "holdfast_probe_duration_seconds",
                                        "holdfast_config_generation",
                                        "holdfast_config_reloads_total",
+                                       "holdfast_config_reload_duration_seconds",
                                        "holdfast_build_info",
                                        "process_cpu_seconds_total",
                                        "process_resident_memory_bytes",

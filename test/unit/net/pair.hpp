@@ -84,8 +84,9 @@ inline void shake_hands(TlsLeg& one, TlsLeg& other) {
 /// One certificate and both contexts, made once a process: making them is what costs.
 struct Identity {
   config::Certificate certificate = make_self_signed({"localhost"}).value();
+  TicketKeys tickets;
   std::shared_ptr<const TlsServer> server =
-      TlsServer::create({{certificate}, config::TlsVersion::v1_2, {}}, "test", TicketKeys::random()).value();
+      TlsServer::create({{certificate}, config::TlsVersion::v1_2, {}}, "test", tickets).value();
   std::shared_ptr<const TlsClient> client =
       TlsClient::create({config::UpstreamTls::Verify::yes, {"", certificate.chain.pem}, "localhost", {}})
           .value();

@@ -13,9 +13,13 @@ config::Certificate certificate_for(const std::vector<std::string>& names) {
   return made;
 }
 
+TicketKeys& tickets() {
+  static TicketKeys keys;
+  return keys;
+}
+
 Result<std::shared_ptr<const TlsServer>> server_of(std::vector<config::Certificate> certificates) {
-  return TlsServer::create({std::move(certificates), config::TlsVersion::v1_2, {}}, "public",
-                           TicketKeys::random());
+  return TlsServer::create({std::move(certificates), config::TlsVersion::v1_2, {}}, "public", tickets());
 }
 
 bool contains(const std::string& text, const std::string& part) {
@@ -56,9 +60,9 @@ TEST_CASE("the name that a client asks for gets its certificate in the handshake
 TEST_CASE("client certificates are asked for where client_ca is set, and their subject is known") {
   const config::Certificate ours = certificate_for({"localhost"});
   const config::Certificate theirs = certificate_for({"alice"});
-  const auto server = TlsServer::create({{ours}, config::TlsVersion::v1_3, {"ca.pem", theirs.chain.pem}},
-                                        "public", TicketKeys::random())
-                          .value();
+  const auto server =
+      TlsServer::create({{ours}, config::TlsVersion::v1_3, {"ca.pem", theirs.chain.pem}}, "public", tickets())
+          .value();
   const config::UpstreamTls with{config::UpstreamTls::Verify::yes, {"", ours.chain.pem}, "", theirs};
   const auto client = TlsClient::create(with).value();
   Pair pair = tcp_pair();
@@ -107,8 +111,8 @@ TEST_CASE("every problem with a file names it") {
   CHECK(contains(server_of({bad}).error().what, "/etc/tls/bad.key: no usable PEM private key"));
   bad.chain.pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
   CHECK(contains(server_of({bad}).error().what, "/etc/tls/bad.pem: no usable PEM certificate"));
-  const auto no_ca = TlsServer::create({{good}, config::TlsVersion::v1_2, {"/etc/tls/ca.pem", "junk"}}, "p",
-                                       TicketKeys::random());
+  const auto no_ca =
+      TlsServer::create({{good}, config::TlsVersion::v1_2, {"/etc/tls/ca.pem", "junk"}}, "p", tickets());
   REQUIRE_FALSE(no_ca.has_value());
   CHECK(contains(no_ca.error().what, "/etc/tls/ca.pem"));
   const auto client = TlsClient::create({config::UpstreamTls::Verify::yes, {"/etc/tls/up.pem", "x"}, "", {}});

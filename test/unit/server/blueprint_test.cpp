@@ -39,7 +39,7 @@ struct Setting {
   Blueprint draw(const config::Config& config, std::uint64_t generation = 1) {
     return draw_blueprint(config, generation, lasting, registry);
   }
-  Lasting lasting{2, net::TicketKeys::random()};
+  Lasting lasting{2};
   metrics::Registry registry{2, 2, {"", ""}, [] { return metrics::Sample{}; }};
 };
 

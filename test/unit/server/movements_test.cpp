@@ -60,11 +60,12 @@ class Setting {
   Strings told() { return std::exchange(told_, {}); }
 
   TimePoint now{seconds(1000)};
-  Movements movements{
-      [this](const std::shared_ptr<upstream::Backend>& from, Cause cause, std::uint64_t most) {
-        told_.push_back(from->address() + " " + text(cause) + " " +
-                        (most == Movements::everybody ? "all" : std::to_string(most)));
-      }};
+  Movements movements{[this](const Movements::Backends& from, Cause cause, std::uint64_t most) {
+    std::string addresses;
+    for (const auto& backend : from) addresses += backend->address() + " ";
+    told_.push_back(addresses + text(cause) + " " +
+                    (most == Movements::everybody ? "all" : std::to_string(most)));
+  }};
 
  private:
   std::map<std::string, std::shared_ptr<upstream::Backend>> backends_;
@@ -86,6 +87,18 @@ TEST_CASE("a backend that a reload takes away is told to go; one of an upstream 
   all.sit("a", 1);
   all.serve({"b", "c"});
   CHECK(all.told() == Strings{"a removed all"});
+}
+
+TEST_CASE("what a reload takes away is told in one order, without the backends that have no sessions") {
+  Setting all;
+  all.serve({"a", "b", "c", "d"});
+  all.sit("a", 1);
+  all.sit("c", 2);
+  all.serve({"d"});
+  CHECK(all.told() == Strings{"a c removed all"});
+  all.sit("b", 1);  // a handshake that was under way
+  all.pass(seconds(1));
+  CHECK(all.told() == Strings{"a b c removed all"});
 }
 
 TEST_CASE(

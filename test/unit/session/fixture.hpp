@@ -352,7 +352,7 @@ struct Rerouting : Running {
   void move(Cause cause) {
     if (cause == Cause::draining) backend->set_admin_state(upstream::AdminState::draining);
     if (cause == Cause::unhealthy) backend->set_health(upstream::Health::unhealthy);
-    shard.send(std::make_unique<MoveSessions>(backend, cause, 1'000));
+    shard.send(std::make_unique<MoveSessions>(MoveSessions::Backends{backend}, cause, 1'000));
   }
 };
 

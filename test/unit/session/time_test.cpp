@@ -20,11 +20,13 @@ void leaves_with(Ends& ends, std::uint16_t code) {
   CHECK(ends.backend.read_to_end().empty());
 }
 
-void order_end(Running& running, Reason reason, Milliseconds spread, std::string upstream = "") {
-  if (upstream.empty()) {
+using Names = std::unordered_set<std::string>;
+
+void order_end(Running& running, Reason reason, Milliseconds spread, Names upstreams = {}) {
+  if (upstreams.empty()) {
     running.shard.send(std::make_unique<EndSessions>(reason, spread));
   } else {
-    running.shard.send(std::make_unique<UpstreamGone>(std::move(upstream), 1, spread));
+    running.shard.send(std::make_unique<UpstreamsGone>(std::move(upstreams), 1, spread));
   }
 }
 
@@ -95,12 +97,13 @@ TEST_CASE("a drain whose client never answers gives the backend 1001 after close
   CHECK(running.notes.next_record()->reason == Reason::drain);
 }
 
-TEST_CASE("a removed upstream costs its sessions a 1012, and only them") {
+TEST_CASE("removed upstreams cost their sessions a 1012, and only them") {
   Running running;
   Ends gone = running.open_and_greet();
+  Ends gone_too = running.open_and_greet({.upstream = "weather"});
   Ends other = running.open_and_greet({.upstream = "news"});
-  order_end(running, Reason::upstream_gone, Milliseconds(0), "chat");
-  leaves_with(gone, 1012);
+  order_end(running, Reason::upstream_gone, Milliseconds(0), {"chat", "weather", "nobody's"});
+  for (Ends* each : {&gone, &gone_too}) leaves_with(*each, 1012);
   CHECK(running.notes.next_record()->reason == Reason::upstream_gone);
   other.client.send(from_client("what happened?"));
   CHECK(other.backend.expect().payload == "what happened?");
@@ -108,7 +111,7 @@ TEST_CASE("a removed upstream costs its sessions a 1012, and only them") {
 
 TEST_CASE("who still arrives for a removed upstream is sent away, unless a later snapshot has it again") {
   Running running;
-  running.shard.send(std::make_unique<UpstreamGone>("chat", 5, Milliseconds(0)));
+  running.shard.send(std::make_unique<UpstreamsGone>(Names{"chat"}, 5, Milliseconds(0)));
   Opening how;
   how.generation = 4;
   Ends late = running.open(how);
