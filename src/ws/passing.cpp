@@ -11,10 +11,10 @@ bool is_any_of(std::string_view name, std::span<const std::string_view> names) n
                      [name](std::string_view one) { return equal_ignoring_case(one, name); });
 }
 
-std::string with_dashes(std::string_view name) {
-  std::string text(name);
-  std::replace(text.begin(), text.end(), '_', '-');
-  return text;
+bool begins_like(std::string_view name, std::string_view lower_case_prefix) noexcept {
+  return name.size() >= lower_case_prefix.size() &&
+         std::equal(lower_case_prefix.begin(), lower_case_prefix.end(), name.begin(),
+                    [](char wanted, char c) { return wanted == (c == '_' ? '-' : to_lower(c)); });
 }
 
 std::vector<std::string_view> list_of_connection(const Fields& head) {
