@@ -109,8 +109,9 @@ std::vector<std::string_view> Fields::values(std::string_view name) const {
 bool Fields::has_token(std::string_view name, std::string_view token) const {
   for (const Entry& entry : entries_) {
     if (!equal_ignoring_case(at(entry.name), name)) continue;
-    for (const std::string_view element : list_elements(at(entry.value))) {
-      if (equal_ignoring_case(element, token)) return true;
+    ListReader elements(at(entry.value));
+    while (const auto element = elements.next()) {
+      if (equal_ignoring_case(*element, token)) return true;
     }
   }
   return false;
@@ -126,6 +127,8 @@ std::optional<Rejection> Fields::split(std::string_view bytes) {
                  static_cast<std::uint16_t>(part.size())};
   };
 
+  constexpr std::size_t usual_fields = 16;
+  entries_.reserve(usual_fields);
   std::size_t begin = raw.find(line_end);
   start_ = {0, static_cast<std::uint16_t>(begin)};
   if (!is_field_value(raw.substr(0, begin))) return malformed("The start line holds a control character.");

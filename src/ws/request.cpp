@@ -193,8 +193,9 @@ std::string accept_key(std::string_view key) {
   // Fetched once, for the process: SHA1() looks its implementation up at each call, for more than the digest
   // costs.
   static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
-  std::string text(key);
-  text += "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // section 1.3
+  std::string text;
+  text.reserve(64);
+  text.append(key).append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");  // section 1.3
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
   EVP_Digest(text.data(), text.size(), digest.data(), nullptr, sha1, nullptr);
   return base64(digest);

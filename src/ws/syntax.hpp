@@ -39,6 +39,14 @@ inline constexpr std::array<bool, 256> token_chars = [] {
 
 // Elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 section 5.6.1.2). Not
 // for lists with quoted strings.
+class ListReader {
+ public:
+  explicit ListReader(std::string_view list) noexcept : rest_(list) {}
+  [[nodiscard]] std::optional<std::string_view> next() noexcept;
+
+ private:
+  std::string_view rest_;
+};
 [[nodiscard]] std::vector<std::string_view> list_elements(std::string_view value);
 
 // A field value takes blanks, visible ASCII and bytes over 0x7f, nothing else.
