@@ -143,6 +143,12 @@ asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> in
     if (got.bytes > 0) co_return got.bytes;
     if (got.state == IoState::end) co_return failure(Failure::eof, "connection closed");
     if (got.state == IoState::failed) co_return failure(Failure::eof, "connection reset");
+    // Under load it is there once the others had their turn; then the reactor never learns of this leg.
+    if (!looked_again_ && !waiter_.is_open()) {
+      looked_again_ = true;
+      co_await give_way();
+      continue;
+    }
     Result<void> waited = co_await wait(Direction::read);
     if (!waited) co_return waited.error();
   }

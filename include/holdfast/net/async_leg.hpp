@@ -106,6 +106,7 @@ class AsyncLeg {
   GiveUp* give_up_ = nullptr;
   std::uint32_t unbroken_ = 0;  ///< operations since the thread had a chance to do something else
   bool cancelled_ = false;
+  bool looked_again_ = false;
   Side side_;
 };
 
