@@ -1,6 +1,7 @@
 #include "holdfast/dial/dial.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace holdfast::dial {
@@ -35,15 +36,21 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
   auto leg = std::make_unique<AsyncLeg>(io, std::move(made), Side::backend);
   leg->expires_at(deadline);
   leg->obey(give_up);
-  auto connected = co_await leg->writable();
-  if (!connected) {
-    co_return backend_failure(connected.error().failure,
-                              "connect to " + net::to_text(address) + ": " + connected.error().what);
+  // A backend of this machine is connected by now: nothing has to be waited for.
+  int outcome = net::connect_outcome(descriptor, address);
+  while (outcome == EALREADY) {
+    auto writable = co_await leg->writable();
+    if (!writable) {
+      co_return backend_failure(writable.error().failure,
+                                "connect to " + net::to_text(address) + ": " + writable.error().what);
+    }
+    outcome = net::connect_outcome(descriptor, address);
   }
-  if (const int error = net::connect_outcome(descriptor); error != 0) {
+  if (outcome != 0) {
     co_return backend_failure(Failure::refused,
-                              "connect to " + net::to_text(address) + ": " + std::strerror(error));
+                              "connect to " + net::to_text(address) + ": " + std::strerror(outcome));
   }
+  if (destination->tls == nullptr) co_return leg;
   auto shaken = co_await leg->handshake();
   if (!shaken) {
     co_return backend_failure(shaken.error().failure, net::to_text(address) + ": " + shaken.error().what);

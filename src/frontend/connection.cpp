@@ -20,6 +20,8 @@ constexpr std::size_t most_backends = 3;
 constexpr std::size_t read_chunk_bytes = 4096;
 // How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
 constexpr std::chrono::seconds patience_when_crowded{2};
+// Most backends answer sooner, and watching costs three system calls.
+constexpr std::chrono::milliseconds unwatched{20};
 constexpr std::chrono::milliseconds client_look_period{200};
 // A client that comes back at once would find the same.
 constexpr std::string_view retry_after = "Retry-After: 2\r\n";
@@ -185,7 +187,7 @@ Connection::Step Connection::find_backend() {
 
 void Connection::write_request() {
   const config::Reroute& reroute = *route_->reroute;
-  id_ = random_session_id();
+  id_ = random_session_id(thread_.randomness());
   request_->extensions = extensions_to_offer(reroute, request_->extensions);
   std::vector<ws::ExtraField> fields{session_field(id_)};
   if (!reroute.secret.empty()) {
@@ -198,8 +200,13 @@ void Connection::write_request() {
 // A client that goes away meanwhile must not hold a backend's place until all timeouts have passed.
 std::shared_ptr<Connection::Watch> Connection::watch_client() {
   auto watch = std::make_shared<Watch>(thread_.io(), *client_);
-  client_->when_readable([weak = std::weak_ptr(watch)](const boost::system::error_code& error) {
-    if (!error) look_at_client(weak);
+  watch->again.expires_after(unwatched);
+  watch->again.async_wait([weak = std::weak_ptr(watch)](const boost::system::error_code& error) {
+    const auto due = error ? nullptr : weak.lock();
+    if (due == nullptr) return;
+    due->client.when_readable([weak](const boost::system::error_code& failure) {
+      if (!failure) look_at_client(weak);
+    });
   });
   return watch;
 }
@@ -223,7 +230,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
                                                          net::GiveUp& give_up, Error& last) {
   const dial::Destination& destination = *route_->destination;
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
-  const std::string key = random_key();
+  const std::string key = random_key(thread_.randomness());
   std::string request = ws::finish_request(request_stem_, key);
   auto reached =
       co_await reach(thread_, route_->destination, settings->address, std::move(request), deadline, &give_up);
@@ -271,14 +278,14 @@ asio::awaitable<void> Connection::hand_over() {
   const auto& shards = around().shards;
   const auto fewest =
       std::ranges::min_element(shards, {}, [](const session::Shard* shard) { return shard->load(); });
-  session::Shard& shard = **fewest;
+  const auto shard = static_cast<std::size_t>(fewest - shards.begin());
   auto handover = std::make_unique<session::Handover>(std::move(*seat_));
   handover->client = client_->release();
   handover->backend = backend_->release();
   handover->listener_seat = std::move(listener_seat_);
   handover->route = route_->state;
   handover->open_sessions =
-      route_->open_sessions[serving_->index_of(*listener_)][shard.surroundings().pump_thread];
+      route_->open_sessions[serving_->index_of(*listener_)][(*fewest)->surroundings().pump_thread];
   handover->early_to_backend = std::move(behind_request_);
   handover->early_to_client = std::move(answer_->behind);
   handover->generation = serving_->generation;
@@ -293,8 +300,7 @@ asio::awaitable<void> Connection::hand_over() {
   handover->story.path = request_->path;
   handover->story.handshake_ms =
       static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count());
-  shard.expect_one();
-  shard.send(std::move(handover));
+  thread_.hand_over(shard, std::move(handover));
 }
 
 asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last) {

@@ -5,6 +5,9 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <cstring>
+#include <span>
+#include <stdexcept>
 
 namespace holdfast::frontend {
 
@@ -31,16 +34,26 @@ std::string sign(std::string_view secret, const std::string& message) {
 
 }  // namespace
 
-std::string random_key() {
-  std::array<std::byte, 16> bytes;
-  RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  return ws::make_key(bytes);
+Randomness::Bytes Randomness::take() {
+  if (used_ == sizeof stock_) {
+    if (RAND_bytes(stock_.data(), static_cast<int>(stock_.size())) != 1) {
+      throw std::runtime_error("no random bytes");
+    }
+    used_ = 0;
+  }
+  Bytes bytes;
+  std::memcpy(bytes.data(), stock_.data() + used_, sizeof bytes);
+  used_ += sizeof bytes;
+  return bytes;
 }
 
-session::SessionId random_session_id() {
-  session::SessionId id;
-  RAND_bytes(id.bytes.data(), static_cast<int>(id.bytes.size()));
-  return id;
+std::string random_key(Randomness& randomness) {
+  const Randomness::Bytes bytes = randomness.take();
+  return ws::make_key(std::as_bytes(std::span(bytes)));
+}
+
+session::SessionId random_session_id(Randomness& randomness) {
+  return {randomness.take()};
 }
 
 ws::ExtraField session_field(const session::SessionId& id) {

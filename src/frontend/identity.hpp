@@ -1,9 +1,11 @@
 #pragma once
 // How a session shows itself to its backends (SESSIONS.md promise 5): a random id that stays the same for
 // life, the number of the reroute, and, with `reroute.secret_file`, a proof that this proxy wrote both. Any
-// thread. Private to frontend.
+// thread, but for Randomness. Private to frontend.
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,9 +15,21 @@
 
 namespace holdfast::frontend {
 
+/// Random bytes of OpenSSL's generator, fetched in stocks: a call costs the same for 16 bytes as for 500. Not
+/// for secrets that must not lie in memory beforehand. Thread: one at a time.
+class Randomness {
+ public:
+  using Bytes = std::array<std::uint8_t, 16>;
+  [[nodiscard]] Bytes take();  ///< throws std::runtime_error when the generator fails
+
+ private:
+  std::array<std::uint8_t, 32 * sizeof(Bytes)> stock_;
+  std::size_t used_ = sizeof stock_;
+};
+
 /// A fresh Sec-WebSocket-Key.
-[[nodiscard]] std::string random_key();
-[[nodiscard]] session::SessionId random_session_id();
+[[nodiscard]] std::string random_key(Randomness& randomness);
+[[nodiscard]] session::SessionId random_session_id(Randomness& randomness);
 
 using WallTime = std::chrono::system_clock::time_point;
 

@@ -37,6 +37,7 @@ SetupThread::Listening::Listening(SetupThread& thread, std::string key, net::Soc
       sharing_(sharing),
       waiter_(thread.io_, socket_.get()),
       life_(std::make_shared<Life>()) {
+  net::set_no_delay(socket_);  // Linux: what is accepted inherits it
   asio::co_spawn(thread.io_, accept_loop(this, life_), asio::detached);
 }
 

@@ -61,7 +61,7 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
   if (!thread.surroundings().budget->fits(1)) {
     co_return reply_of(way, AttemptResult::no_way, "out of file descriptors");
   }
-  const std::string key = random_key();
+  const std::string key = random_key(thread.randomness());
   std::string request = request_of(way, key);
   config::Address address = way.destination->settings_of(backend)->address;
   auto reached = co_await reach(thread, way.destination, std::move(address), std::move(request),

@@ -10,11 +10,13 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <utility>
 
 #include "frontend/common_fields.hpp"
 #include "frontend/connection.hpp"
 #include "frontend/desk.hpp"
 #include "frontend/gate.hpp"
+#include "frontend/identity.hpp"
 #include "frontend/listening.hpp"
 
 namespace holdfast::frontend {
@@ -25,15 +27,26 @@ namespace {
 // A burst of handshakes must not take the CPU from the pumps.
 constexpr int niceness = 10;
 constexpr std::chrono::milliseconds lag_period{500};
+
+struct Handovers final : session::ShardItem {
+  explicit Handovers(std::vector<std::unique_ptr<session::Handover>> of_a_turn) : all(std::move(of_a_turn)) {}
+  std::vector<std::unique_ptr<session::Handover>> all;
+
+  void deliver_to(session::Shard& shard) noexcept override {
+    for (const auto& each : all) each->deliver_to(shard);
+  }
+};
 }  // namespace
 
-SetupThread::SetupThread() : desk_(std::make_unique<Desk>(*this)) {}
+SetupThread::SetupThread()
+    : randomness_(std::make_unique<Randomness>()), desk_(std::make_unique<Desk>(*this)) {}
 SetupThread::~SetupThread() = default;
 
 void SetupThread::start(Surroundings surroundings) {
   surroundings_ = std::move(surroundings);
   tls_gate_ = std::make_unique<Gate>(surroundings_.tls_handshakes);
   common_fields_ = std::make_unique<CommonFields>();
+  ready_.resize(surroundings_.shards.size());
   thread_ = std::thread([this] {
     const bool for_reroutes = surroundings_.duty == Duty::reroutes;
     pthread_setname_np(
@@ -91,13 +104,26 @@ void SetupThread::ask(std::unique_ptr<session::Attempt> attempt) noexcept {
 void SetupThread::begin(Accepted accepted) {
   // So near the limit that not even an answer is possible.
   if (surroundings_.budget->used() > surroundings_.hard_descriptors) return;
-  net::set_no_delay(accepted.socket);
   try {
     asio::co_spawn(io_, serve(*this, std::make_unique<Connection>(*this, std::move(accepted))),
                    asio::detached);
   } catch (const std::exception& problem) {
     // Out of memory or epoll watches: this connection is lost, the listener is not.
     surroundings_.log->warn(std::string("a connection was dropped: ") + problem.what());
+  }
+}
+
+void SetupThread::hand_over(std::size_t shard, std::unique_ptr<session::Handover> ready) {
+  surroundings_.shards[shard]->expect_one();
+  ready_[shard].push_back(std::move(ready));
+  if (ready_count_++ == 0) asio::post(io_, [this] { send_ready(); });
+}
+
+void SetupThread::send_ready() {
+  ready_count_ = 0;
+  for (std::size_t shard = 0; shard < ready_.size(); ++shard) {
+    if (ready_[shard].empty()) continue;
+    surroundings_.shards[shard]->send(std::make_unique<Handovers>(std::exchange(ready_[shard], {})));
   }
 }
 

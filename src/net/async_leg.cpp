@@ -8,56 +8,61 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 
 namespace holdfast::net {
 
 namespace asio = boost::asio;
 
-// Lives as long as its timer's handler: an alarm that was already queued when its leg died finds `target`
-// null.
+// Lives as long as its timer's handler: an alarm that was already queued when its leg died finds `leg` null.
 struct AsyncLeg::Alarm {
-  explicit Alarm(asio::io_context& io) : timer(io) {}
+  Alarm(const asio::any_io_executor& executor, AsyncLeg& of) : timer(executor), leg(&of) {}
   asio::steady_timer timer;
-  asio::posix::stream_descriptor* target = nullptr;
-  TimePoint deadline = TimePoint::max();
-  bool rang = false;
-  bool cancelled = false;
+  AsyncLeg* leg;
+  TimePoint set_to = TimePoint::max();
 };
 
 AsyncLeg::AsyncLeg(asio::io_context& io, std::unique_ptr<Leg> leg, Side side)
-    : leg_(std::move(leg)),
-      waiter_(io, leg_->descriptor()),
-      alarm_(std::make_shared<Alarm>(io)),
-      side_(side) {
-  alarm_->target = &waiter_;
-}
+    : leg_(std::move(leg)), waiter_(io), side_(side) {}
 
 AsyncLeg::~AsyncLeg() {
-  obey(nullptr);
-  alarm_->target = nullptr;
-  alarm_->timer.cancel();
-  if (leg_ != nullptr) waiter_.release();  // the leg closes it
+  let_go();
 }
 
-void AsyncLeg::expires_at(TimePoint deadline) {
-  alarm_->deadline = deadline;
-  alarm_->rang = false;
-  alarm_->timer.expires_at(deadline);
+void AsyncLeg::expires_at(TimePoint deadline) noexcept {
+  deadline_ = deadline;
+}
+
+void AsyncLeg::set_alarm() {
+  if (deadline_ == TimePoint::max()) return;
+  if (alarm_ == nullptr) alarm_ = std::make_shared<Alarm>(waiter_.get_executor(), *this);
+  // A deadline that was put off is looked at when the alarm goes off: moving a timer is dearer.
+  if (deadline_ >= alarm_->set_to) return;
+  alarm_->set_to = deadline_;
+  alarm_->timer.expires_at(deadline_);
   alarm_->timer.async_wait([alarm = alarm_](const boost::system::error_code& error) {
-    // A later expires_at has moved the deadline while this handler was queued: it is not ours to ring.
-    if (error || alarm->target == nullptr || Clock::now() < alarm->deadline) return;
-    alarm->rang = true;
-    alarm->target->cancel();
+    if (error || alarm->leg == nullptr) return;
+    AsyncLeg& leg = *alarm->leg;
+    alarm->set_to = TimePoint::max();
+    if (Clock::now() < leg.deadline_) {
+      leg.set_alarm();
+      return;
+    }
+    boost::system::error_code ignored;
+    leg.waiter_.cancel(ignored);
   });
 }
 
-bool AsyncLeg::expired() const noexcept {
-  return alarm_->rang;
+boost::system::error_code AsyncLeg::register_once() {
+  boost::system::error_code error;
+  if (!waiter_.is_open()) waiter_.assign(leg_->descriptor(), error);
+  return error;
 }
 
 void AsyncLeg::cancel() {
-  alarm_->cancelled = true;
-  if (leg_ != nullptr) waiter_.cancel();
+  cancelled_ = true;
+  boost::system::error_code ignored;  // nobody may be waiting
+  waiter_.cancel(ignored);
 }
 
 void GiveUp::request() {
@@ -70,7 +75,7 @@ void AsyncLeg::obey(GiveUp* give_up) {
   give_up_ = give_up;
   if (give_up == nullptr) return;
   give_up->leg_ = this;
-  if (give_up->requested()) alarm_->cancelled = true;
+  if (give_up->requested()) cancelled_ = true;
 }
 
 bool AsyncLeg::peer_is_gone() const noexcept {
@@ -83,29 +88,30 @@ Error AsyncLeg::failure(Failure kind, std::string what) const {
 }
 
 std::optional<Error> AsyncLeg::stopped() const {
-  if (alarm_->cancelled) return failure(Failure::cancelled, "cancelled");
-  if (alarm_->rang || Clock::now() >= alarm_->deadline) return failure(Failure::timeout, "timed out");
+  if (cancelled_) return failure(Failure::cancelled, "cancelled");
+  if (Clock::now() >= deadline_) return failure(Failure::timeout, "timed out");
   return std::nullopt;
 }
 
 asio::awaitable<Result<void>> AsyncLeg::wait(Direction direction) {
   if (auto error = stopped()) co_return *error;
   unbroken_ = 0;
+  if (const auto error = register_once()) {
+    co_return Error{Failure::internal, Side::us, Retry::no, "cannot wait: " + error.message()};
+  }
+  set_alarm();
   const auto kind = direction == Direction::read ? asio::posix::descriptor_base::wait_read
                                                  : asio::posix::descriptor_base::wait_write;
-  co_await waiter_.async_wait(kind, asio::as_tuple(asio::use_awaitable));
-  if (alarm_->cancelled) co_return failure(Failure::cancelled, "cancelled");
-  if (alarm_->rang) co_return failure(Failure::timeout, "timed out");
+  const auto waited = co_await waiter_.async_wait(kind, asio::as_tuple(asio::use_awaitable));
+  if (cancelled_) co_return failure(Failure::cancelled, "cancelled");
+  if (std::get<0>(waited))
+    co_return failure(Failure::timeout, "timed out");  // by the alarm: nobody else cancels a wait
   co_return Result<void>{};
 }
 
-asio::awaitable<Result<void>> AsyncLeg::turn() {
-  constexpr std::uint32_t longest_unbroken = 16;
-  if (auto error = stopped()) co_return *error;
-  if (++unbroken_ < longest_unbroken) co_return Result<void>{};
+asio::awaitable<void> AsyncLeg::give_way() {
   unbroken_ = 0;
   co_await asio::post(waiter_.get_executor(), asio::use_awaitable);
-  co_return Result<void>{};
 }
 
 asio::awaitable<Result<void>> AsyncLeg::readable() {
@@ -131,12 +137,18 @@ asio::awaitable<Result<void>> AsyncLeg::handshake() {
 
 asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> into) {
   for (;;) {
-    Result<void> goes_on = co_await turn();
-    if (!goes_on) co_return goes_on.error();
+    if (auto error = stopped()) co_return *error;
+    if (should_give_way()) co_await give_way();
     const IoResult got = leg_->read(into);
     if (got.bytes > 0) co_return got.bytes;
     if (got.state == IoState::end) co_return failure(Failure::eof, "connection closed");
     if (got.state == IoState::failed) co_return failure(Failure::eof, "connection reset");
+    // Under load it is there once the others had their turn; then the reactor never learns of this leg.
+    if (!looked_again_ && !waiter_.is_open()) {
+      looked_again_ = true;
+      co_await give_way();
+      continue;
+    }
     Result<void> waited = co_await wait(Direction::read);
     if (!waited) co_return waited.error();
   }
@@ -145,8 +157,8 @@ asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> in
 asio::awaitable<Result<void>> AsyncLeg::write_all(std::string_view bytes) {
   auto rest = std::as_bytes(std::span(bytes.data(), bytes.size()));
   while (!rest.empty()) {
-    Result<void> goes_on = co_await turn();
-    if (!goes_on) co_return goes_on;
+    if (auto error = stopped()) co_return *error;
+    if (should_give_way()) co_await give_way();
     const IoResult sent = leg_->write(rest);
     rest = rest.subspan(sent.bytes);
     if (sent.state == IoState::failed) co_return failure(Failure::eof, "connection reset");
@@ -162,8 +174,8 @@ asio::awaitable<void> AsyncLeg::linger() {
   expires_at(Clock::now() + longest);
   leg_->finish_writing();
   for (;;) {
-    Result<void> goes_on = co_await turn();
-    if (!goes_on) co_return;
+    if (stopped()) co_return;
+    if (should_give_way()) co_await give_way();
     const IoState state = leg_->discard();
     if (state == IoState::end || state == IoState::failed) co_return;
     if (state == IoState::more) continue;
@@ -173,11 +185,18 @@ asio::awaitable<void> AsyncLeg::linger() {
 }
 
 std::unique_ptr<Leg> AsyncLeg::release() {
-  obey(nullptr);
-  alarm_->target = nullptr;
-  alarm_->timer.cancel();
-  waiter_.release();
+  let_go();
   return std::move(leg_);
+}
+
+void AsyncLeg::let_go() {
+  obey(nullptr);
+  if (alarm_ != nullptr) {
+    alarm_->leg = nullptr;
+    alarm_->timer.cancel();
+    alarm_.reset();
+  }
+  if (waiter_.is_open()) waiter_.release();  // the leg closes it
 }
 
 }  // namespace holdfast::net

@@ -30,6 +30,7 @@ class OpenSslLeg final : public TlsLeg {
     BIO_set_data(bio, this);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl_, bio, bio);
+    SSL_set_read_ahead(ssl_, 1);  // until `use_scratch`: one read a flight
   }
   ~OpenSslLeg() override { SSL_free(ssl_); }
 
@@ -82,7 +83,7 @@ class OpenSslLeg final : public TlsLeg {
       const int outcome = SSL_read_ex(ssl_, into.data() + total, into.size() - total, &got);
       if (outcome == 1) {
         total += got;
-        // Unbuffered (setup plane): one record at a time, the caller decides whether it wants more.
+        // Setup plane: one record at a time, the caller decides whether it wants more.
         if (scratch_ == nullptr) return {total, IoState::more};
         continue;
       }
@@ -110,6 +111,7 @@ class OpenSslLeg final : public TlsLeg {
   }
 
   void finish_writing() noexcept override {
+    finishing_ = true;
     if (established_ && !broken_) SSL_shutdown(ssl_);
     ERR_clear_error();
     shutdown(socket_.get(), SHUT_WR);
@@ -118,7 +120,10 @@ class OpenSslLeg final : public TlsLeg {
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
-  void use_scratch(CipherScratch& scratch) noexcept override { scratch_ = &scratch; }
+  void use_scratch(CipherScratch& scratch) noexcept override {
+    SSL_set_read_ahead(ssl_, 0);
+    scratch_ = &scratch;
+  }
 
  private:
   int descriptor() const noexcept override { return socket_.get(); }
@@ -182,10 +187,18 @@ class OpenSslLeg final : public TlsLeg {
     return got > 0 ? got : (got == 0 ? 0 : -1);
   }
 
+  // A segment of its own costs as much as ten system calls. TLS 1.3's ticket goes with the answer (the kernel
+  // waits for it 200 ms at most), the close_notify with the FIN.
+  [[nodiscard]] bool more_follows() const noexcept {
+    return finishing_ ||
+           (SSL_get_state(ssl_) == TLS_ST_SW_SESSION_TICKET && SSL_version(ssl_) == TLS1_3_VERSION);
+  }
+
   static int bio_write(BIO* bio, const char* data, int size) {
     BIO_clear_retry_flags(bio);
     const auto* leg = static_cast<const OpenSslLeg*>(BIO_get_data(bio));
-    const ssize_t sent = send(leg->socket_.get(), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+    const int flags = MSG_NOSIGNAL | (leg->more_follows() ? MSG_MORE : 0);
+    const ssize_t sent = send(leg->socket_.get(), data, static_cast<std::size_t>(size), flags);
     if (sent >= 0) return static_cast<int>(sent);
     if (tcp::would_block(errno)) BIO_set_retry_write(bio);
     return -1;
@@ -213,6 +226,7 @@ class OpenSslLeg final : public TlsLeg {
   SSL* ssl_;
   CipherScratch* scratch_ = nullptr;
   bool established_ = false;
+  bool finishing_ = false;       // only the close_notify is still to come
   bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then
   bool refilled_ = false;        // within one read
   bool kernel_drained_ = false;  // within one read

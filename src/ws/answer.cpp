@@ -88,8 +88,9 @@ std::string build_client_answer(const ResponseHead& head, const Agreement& agree
                                 std::string_view client_key, std::span<const ExtraField> extra) {
   constexpr std::string_view dropped[] = {"Sec-WebSocket-Accept", "Sec-WebSocket-Extensions",
                                           "Content-Length"};
-  std::string out = status_line(101, "Switching Protocols");
-  out += "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+  std::string out;
+  out.reserve(head.raw().size() + 256);
+  out += "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   append_field(out, "Sec-WebSocket-Accept", accept_key(client_key));
   if (!agreement.extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", agreement.extensions);
   append_end_to_end(out, head, dropped);

@@ -5,8 +5,7 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 #include <system_error>
 #include <utility>
@@ -30,9 +29,25 @@ Rejection as_garbage(Rejection rejection) {
   return rejection;
 }
 
-// Beast's verdict; `parser` holds what it understood.
-template <class Parser>
-std::optional<Rejection> judge(Parser& parser, std::string_view bytes) {
+// Beast's verdict alone: what it understood is not kept, we have it already.
+template <bool is_request>
+class Verdict final : public http::basic_parser<is_request> {
+  using Text = boost::beast::string_view;
+  using Code = boost::beast::error_code;
+  void on_request_impl(http::verb, Text, Text, int, Code&) override {}
+  void on_response_impl(int, Text, int, Code&) override {}
+  void on_field_impl(http::field, Text, Text, Code&) override {}
+  void on_header_impl(Code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, Code&) override {}
+  std::size_t on_body_impl(Text body, Code&) override { return body.size(); }
+  void on_chunk_header_impl(std::uint64_t, Text, Code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, Text body, Code&) override { return body.size(); }
+  void on_finish_impl(Code&) override {}
+};
+
+template <bool is_request>
+std::optional<Rejection> judge(std::string_view bytes) {
+  Verdict<is_request> parser;
   parser.header_limit(static_cast<std::uint32_t>(max_head_bytes + 1));
   parser.body_limit(boost::none);
   boost::beast::error_code error;
@@ -94,8 +109,9 @@ std::vector<std::string_view> Fields::values(std::string_view name) const {
 bool Fields::has_token(std::string_view name, std::string_view token) const {
   for (const Entry& entry : entries_) {
     if (!equal_ignoring_case(at(entry.name), name)) continue;
-    for (const std::string_view element : list_elements(at(entry.value))) {
-      if (equal_ignoring_case(element, token)) return true;
+    ListReader elements(at(entry.value));
+    while (const auto element = elements.next()) {
+      if (equal_ignoring_case(*element, token)) return true;
     }
   }
   return false;
@@ -111,6 +127,8 @@ std::optional<Rejection> Fields::split(std::string_view bytes) {
                  static_cast<std::uint16_t>(part.size())};
   };
 
+  constexpr std::size_t usual_fields = 16;
+  entries_.reserve(usual_fields);
   std::size_t begin = raw.find(line_end);
   start_ = {0, static_cast<std::uint16_t>(begin)};
   if (!is_field_value(raw.substr(0, begin))) return malformed("The start line holds a control character.");
@@ -153,8 +171,7 @@ Judged<RequestHead> RequestHead::parse(std::string_view bytes) {
   RequestHead head;
   if (auto fault = head.split(bytes)) return *std::move(fault);
   if (auto fault = head.split_start_line()) return *std::move(fault);
-  http::request_parser<http::empty_body> parser;
-  if (auto fault = judge(parser, bytes)) return *std::move(fault);
+  if (auto fault = judge<true>(bytes)) return *std::move(fault);
   return head;
 }
 
@@ -206,8 +223,7 @@ Judged<ResponseHead> ResponseHead::parse(std::string_view bytes) {
   if (auto fault = head.split(bytes)) return as_garbage(*std::move(fault));
   if (auto fault = head.split_status_line()) return as_garbage(*std::move(fault));
   if (auto fault = head.judge_body()) return as_garbage(*std::move(fault));
-  http::response_parser<http::empty_body> parser;
-  if (auto fault = judge(parser, bytes)) return as_garbage(*std::move(fault));
+  if (auto fault = judge<false>(bytes)) return as_garbage(*std::move(fault));
   return head;
 }
 

@@ -7,21 +7,23 @@
 namespace holdfast::ws {
 
 bool is_any_of(std::string_view name, std::span<const std::string_view> names) noexcept {
-  return std::any_of(names.begin(), names.end(),
-                     [name](std::string_view one) { return equal_ignoring_case(one, name); });
+  for (const std::string_view one : names) {
+    if (equal_ignoring_case(one, name)) return true;
+  }
+  return false;
 }
 
-std::string with_dashes(std::string_view name) {
-  std::string text(name);
-  std::replace(text.begin(), text.end(), '_', '-');
-  return text;
+bool begins_like(std::string_view name, std::string_view lower_case_prefix) noexcept {
+  return name.size() >= lower_case_prefix.size() &&
+         std::equal(lower_case_prefix.begin(), lower_case_prefix.end(), name.begin(),
+                    [](char wanted, char c) { return wanted == (c == '_' ? '-' : to_lower(c)); });
 }
 
 std::vector<std::string_view> list_of_connection(const Fields& head) {
   std::vector<std::string_view> names;
   for (const std::string_view value : head.values("Connection")) {
-    const auto elements = list_elements(value);
-    names.insert(names.end(), elements.begin(), elements.end());
+    ListReader elements(value);
+    while (const auto name = elements.next()) names.push_back(*name);
   }
   return names;
 }

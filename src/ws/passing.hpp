@@ -12,8 +12,8 @@ namespace holdfast::ws {
 
 [[nodiscard]] bool is_any_of(std::string_view name, std::span<const std::string_view> names) noexcept;
 
-// '_' as '-': the two are one to backends that turn fields into environment variables.
-[[nodiscard]] std::string with_dashes(std::string_view name);
+// Without case, and '_' as '-': the two are one to backends that turn fields into environment variables.
+[[nodiscard]] bool begins_like(std::string_view name, std::string_view lower_case_prefix) noexcept;
 
 // All names that the head's Connection fields declare hop-by-hop. Views into the head.
 [[nodiscard]] std::vector<std::string_view> list_of_connection(const Fields& head);

@@ -150,12 +150,8 @@ bool is_replaced(std::string_view name, Trust trust) {
   constexpr std::string_view always[] = {"Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept",
                                          "X-Forwarded-For", "Forwarded"};
   if (is_any_of(name, always)) return true;
-  const std::string dashed = with_dashes(name);
-  if (starts_with_ignoring_case(dashed, "Holdfast-")) return true;
-  if (trust == Trust::untrusted) {
-    return starts_with_ignoring_case(dashed, "X-Forwarded-") || equal_ignoring_case(dashed, "Forwarded");
-  }
-  return false;
+  if (begins_like(name, "holdfast-")) return true;
+  return trust == Trust::untrusted && begins_like(name, "x-forwarded-");
 }
 
 }  // namespace
@@ -194,10 +190,14 @@ std::string make_key(std::span<const std::byte, 16> random) {
 }
 
 std::string accept_key(std::string_view key) {
-  std::string text(key);
-  text += "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // section 1.3
+  // Fetched once, for the process: SHA1() looks its implementation up at each call, for more than the digest
+  // costs.
+  static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  std::string text;
+  text.reserve(64);
+  text.append(key).append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");  // section 1.3
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
-  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, sha1, nullptr);
   return base64(digest);
 }
 

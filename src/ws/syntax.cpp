@@ -4,23 +4,8 @@
 
 namespace holdfast::ws {
 
-bool is_token_char(char c) noexcept {
-  constexpr std::string_view punctuation = "!#$%&'*+-.^_`|~";
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         punctuation.find(c) != std::string_view::npos;
-}
-
 bool is_token(std::string_view text) noexcept {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
-}
-
-char to_lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return to_lower(x) == to_lower(y); });
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) noexcept {
@@ -33,15 +18,21 @@ std::string_view trim(std::string_view text) noexcept {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+std::optional<std::string_view> ListReader::next() noexcept {
+  while (!rest_.empty()) {
+    const std::size_t comma = rest_.find(',');
+    const std::string_view element = trim(rest_.substr(0, comma));
+    rest_.remove_prefix(comma == std::string_view::npos ? rest_.size() : comma + 1);
+    if (!element.empty()) return element;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string_view> list_elements(std::string_view value) {
   std::vector<std::string_view> elements;
-  while (true) {
-    const std::size_t comma = value.find(',');
-    const std::string_view element = trim(value.substr(0, comma));
-    if (!element.empty()) elements.push_back(element);
-    if (comma == std::string_view::npos) return elements;
-    value.remove_prefix(comma + 1);
-  }
+  ListReader reader(value);
+  while (const auto element = reader.next()) elements.push_back(*element);
+  return elements;
 }
 
 bool is_field_value(std::string_view text) noexcept {

@@ -24,6 +24,7 @@ namespace holdfast::frontend {
 class CommonFields;
 class Desk;
 class Gate;
+class Randomness;
 
 /// An accepted connection that nobody has read from yet.
 struct Accepted {
@@ -79,16 +80,24 @@ class SetupThread final : public session::RerouteDesk {
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] Gate& tls_gate() noexcept { return *tls_gate_; }
   [[nodiscard]] CommonFields& common_fields() noexcept { return *common_fields_; }
+  [[nodiscard]] Randomness& randomness() noexcept { return *randomness_; }
+  /// Gives a session to `surroundings().shards[shard]`, together with those that become ready in the same
+  /// turn: waking a pump thread costs as much as the hand-over itself.
+  void hand_over(std::size_t shard, std::unique_ptr<session::Handover> ready);
 
  private:
   class Listening;
   void begin(Accepted accepted);
   void measure_lag();
+  void send_ready();
 
   // In this order: connections still suspended when the io_context dies use the gate and the surroundings.
   Surroundings surroundings_;
   std::unique_ptr<Gate> tls_gate_;
   std::unique_ptr<CommonFields> common_fields_;
+  std::unique_ptr<Randomness> randomness_;
+  std::vector<std::vector<std::unique_ptr<session::Handover>>> ready_;  ///< by shard
+  std::size_t ready_count_ = 0;
   boost::asio::io_context io_{1};
   std::unique_ptr<Desk> desk_;  // has timers: dies before the io_context
   std::vector<std::unique_ptr<Listening>> listening_;

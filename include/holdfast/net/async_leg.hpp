@@ -2,6 +2,9 @@
 // A leg in the setup plane: coroutines wait for its readiness with a deadline; `release` gives it to the pump
 // plane with nothing of it left behind in this thread.
 //
+// Reactor and timer learn of a leg at its first wait: most of what is asked of a leg in a handshake needs
+// none, and each of the two costs as much as a read.
+//
 // Thread: the io_context's only one. Destroying it closes the leg.
 
 #include <boost/asio/awaitable.hpp>
@@ -43,8 +46,9 @@ class AsyncLeg {
   AsyncLeg& operator=(const AsyncLeg&) = delete;
   ~AsyncLeg();
 
-  /// Every later wait fails with Failure::timeout once `deadline` has passed; replaces the deadline before.
-  void expires_at(TimePoint deadline);
+  /// Every operation begun from now on fails with Failure::timeout once `deadline` has passed; replaces the
+  /// deadline before.
+  void expires_at(TimePoint deadline) noexcept;
 
   /// A TLS leg's handshake; a plain leg is done at once.
   [[nodiscard]] boost::asio::awaitable<Result<void>> handshake();
@@ -60,9 +64,11 @@ class AsyncLeg {
   /// From now on `give_up` cancels this leg; null ends that. It outlives the leg or is replaced before its
   /// end.
   void obey(GiveUp* give_up);
-  /// Calls `handler(error)` once when something (data or an end) is there to be read, or with an error.
+  /// Calls `handler(error)` once when something (data or an end) is there to be read, or with an error; never
+  /// when the reactor takes no more descriptors.
   template <class Handler>
   void when_readable(Handler handler) {
+    if (register_once()) return;
     waiter_.async_wait(boost::asio::posix::descriptor_base::wait_read, std::move(handler));
   }
   /// Whether the peer's FIN or reset has arrived, also behind unread bytes.
@@ -75,23 +81,32 @@ class AsyncLeg {
 
   [[nodiscard]] std::unique_ptr<Leg> release();
   [[nodiscard]] Leg& leg() noexcept { return *leg_; }
-  [[nodiscard]] bool expired() const noexcept;
 
  private:
   struct Alarm;
   enum class Direction : std::uint8_t { read, write };
   boost::asio::awaitable<Result<void>> wait(Direction direction);
-  /// Before each read or write: bytes that never stop coming must outrun neither the deadline nor the other
-  /// connections of this thread.
-  boost::asio::awaitable<Result<void>> turn();
+  /// Before each read or write comes `stopped`, and `give_way` where it is due: bytes that never stop coming
+  /// must outrun neither the deadline nor the other connections of this thread.
+  [[nodiscard]] bool should_give_way() noexcept { return ++unbroken_ >= longest_unbroken; }
+  boost::asio::awaitable<void> give_way();
   [[nodiscard]] std::optional<Error> stopped() const;
+  [[nodiscard]] boost::system::error_code register_once();
+  void let_go();
+  /// Rings at the deadline, if not earlier: then it sets itself again.
+  void set_alarm();
   [[nodiscard]] Error failure(Failure kind, std::string what) const;
+
+  static constexpr std::uint32_t longest_unbroken = 16;
 
   std::unique_ptr<Leg> leg_;
   boost::asio::posix::stream_descriptor waiter_;
-  std::shared_ptr<Alarm> alarm_;
+  std::shared_ptr<Alarm> alarm_;  ///< null before the first wait that has a deadline
+  TimePoint deadline_ = TimePoint::max();
   GiveUp* give_up_ = nullptr;
   std::uint32_t unbroken_ = 0;  ///< operations since the thread had a chance to do something else
+  bool cancelled_ = false;
+  bool looked_again_ = false;
   Side side_;
 };
 

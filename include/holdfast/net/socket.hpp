@@ -61,10 +61,10 @@ enum class Sharing : std::uint8_t { exclusive, reuse_port };
 /// A non-blocking listening socket. Unix paths: a stale socket file is removed first.
 [[nodiscard]] Result<Socket> listen_on(const config::SocketAddress& address, Sharing sharing);
 
-/// A non-blocking socket on which connect() has been called; wait until writable, then `connect_outcome`.
+/// A non-blocking socket on which connect() has been called; `connect_outcome` tells what became of it.
 [[nodiscard]] Result<Socket> start_connect(const config::SocketAddress& address);
-/// 0 or the errno of a finished non-blocking connect.
-[[nodiscard]] int connect_outcome(int descriptor) noexcept;
+/// 0: connected; EALREADY: under way, ask again when writable; else the errno of the failure, once.
+[[nodiscard]] int connect_outcome(int descriptor, const config::SocketAddress& address) noexcept;
 
 /// TCP_NODELAY on a TCP socket, nothing on others.
 void set_no_delay(const Socket& socket) noexcept;

@@ -63,8 +63,8 @@ class TlsClient {
 /// The outcome of one step of a TLS handshake.
 enum class HandshakeStep : std::uint8_t { done, want_read, want_write, failed };
 
-/// A TLS leg before and after its handshake. Unbuffered (two reads a record) until `use_scratch`: so no
-/// ciphertext of one connection is ever left in a buffer of the setup thread.
+/// A TLS leg before and after its handshake. Until `use_scratch` it reads ahead into its own buffer, which
+/// goes along: so no ciphertext of one connection is ever left in a buffer of the setup thread.
 class TlsLeg : public Leg {
  public:
   [[nodiscard]] virtual HandshakeStep handshake() noexcept = 0;

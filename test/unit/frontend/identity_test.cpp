@@ -17,8 +17,9 @@ TEST_CASE("a session's id travels as 32 hexadecimal digits") {
   CHECK(counting_id().text() == "000102030405060708090a0b0c0d0e0f");
   CHECK(session_field(counting_id()).name == "Holdfast-Session");
   CHECK(session_field(counting_id()).value == counting_id().text());
-  CHECK(random_session_id().text().size() == 32);
-  CHECK_FALSE(random_session_id() == random_session_id());
+  Randomness randomness;
+  CHECK(random_session_id(randomness).text().size() == 32);
+  CHECK_FALSE(random_session_id(randomness) == random_session_id(randomness));
 }
 
 TEST_CASE("without a secret a reroute tells its number and cause only") {
@@ -45,8 +46,9 @@ TEST_CASE("with a secret id, number and time are signed as any HMAC-SHA-256 does
 }
 
 TEST_CASE("every handshake has a key of its own") {
-  CHECK(random_key().size() == 24);
-  CHECK(random_key() != random_key());
+  Randomness randomness;
+  CHECK(random_key(randomness).size() == 24);
+  CHECK(random_key(randomness) != random_key(randomness));
 }
 
 }  // namespace

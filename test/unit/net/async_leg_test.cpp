@@ -69,7 +69,6 @@ TEST_CASE("a wait ends with a timeout at the deadline, and every later one does 
   Fixture all;
   all.leg->expires_at(Clock::now() + Milliseconds(20));
   CHECK(run(all.io, all.leg->read_some(all.room())).error().failure == Failure::timeout);
-  CHECK(all.leg->expired());
   CHECK(run(all.io, all.leg->read_some(all.room())).error().failure == Failure::timeout);
   // A new deadline is a new chance.
   all.leg->expires_at(Clock::now() + patience);
@@ -85,6 +84,22 @@ TEST_CASE("a deadline that has passed while nobody waited counts, and one that w
   all.leg->expires_at(Clock::now() + patience);
   all.peer->send("x");
   CHECK(run(all.io, all.leg->read_some(all.room())).value() == 1);
+}
+
+TEST_CASE("a deadline that is moved between two waits, later or earlier, ends the second one when it says") {
+  Fixture all;
+  const auto read_a_byte_that_comes_later = [&] {
+    asio::post(all.io, [&] { asio::post(all.io, [&] { all.peer->send("x"); }); });
+    return run(all.io, all.leg->read_some(all.room())).value();
+  };
+  all.leg->expires_at(Clock::now() + Milliseconds(30'000));
+  CHECK(read_a_byte_that_comes_later() == 1);
+  all.leg->expires_at(Clock::now() + Milliseconds(200));
+  CHECK(read_a_byte_that_comes_later() == 1);
+  const TimePoint later = Clock::now() + Milliseconds(400);
+  all.leg->expires_at(later);
+  CHECK(run(all.io, all.leg->read_some(all.room())).error().failure == Failure::timeout);
+  CHECK(Clock::now() >= later);
 }
 
 // Story: a peer that always had a byte ready was read without end: no wait, so no look at the deadline.

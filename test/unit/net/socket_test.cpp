@@ -90,7 +90,24 @@ TEST_CASE("a connect that is refused tells so once it has ended") {
   }
   pollfd wait{started.value().get(), POLLOUT, 0};
   REQUIRE(poll(&wait, 1, 30'000) == 1);
-  CHECK(connect_outcome(started.value().get()) == ECONNREFUSED);
+  CHECK(connect_outcome(started.value().get(), nobody) == ECONNREFUSED);
+}
+
+TEST_CASE("a connect that nobody has answered yet is under way, however often one asks") {
+  // A full queue of a listener that never accepts: Linux drops the SYN, as a network that loses it.
+  const Socket listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const config::SocketAddress any = loopback();
+  REQUIRE(bind(listener.get(), any.get(), any.length) == 0);
+  REQUIRE(listen(listener.get(), 0) == 0);
+  const config::SocketAddress full = local_address(listener);
+  std::vector<Socket> queued;
+  int outcome = 0;
+  for (int n = 0; n < 10 && outcome == 0; ++n) {
+    queued.push_back(start_connect(full).value());
+    outcome = connect_outcome(queued.back().get(), full);
+  }
+  CHECK(outcome == EALREADY);
+  CHECK(connect_outcome(queued.back().get(), full) == EALREADY);
 }
 
 TEST_CASE("a connect that succeeds has no error and sends without delay") {
@@ -98,7 +115,8 @@ TEST_CASE("a connect that succeeds has no error and sends without delay") {
   const Socket made = start_connect(local_address(listener)).value();
   pollfd wait{made.get(), POLLOUT, 0};
   REQUIRE(poll(&wait, 1, 30'000) == 1);
-  CHECK(connect_outcome(made.get()) == 0);
+  CHECK(connect_outcome(made.get(), local_address(listener)) == 0);
+  CHECK(connect_outcome(made.get(), local_address(listener)) == 0);
   int on = 0;
   socklen_t length = sizeof on;
   getsockopt(made.get(), IPPROTO_TCP, TCP_NODELAY, &on, &length);
