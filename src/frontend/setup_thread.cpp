@@ -1,5 +1,6 @@
 #include "holdfast/frontend/setup_thread.hpp"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -27,6 +28,7 @@ namespace {
 // A burst of handshakes must not take the CPU from the pumps.
 constexpr int niceness = 10;
 constexpr std::chrono::milliseconds lag_period{500};
+constexpr std::uint64_t worth_trimming = 256;  // connections
 
 struct Handovers final : session::ShardItem {
   explicit Handovers(std::vector<std::unique_ptr<session::Handover>> of_a_turn) : all(std::move(of_a_turn)) {}
@@ -102,6 +104,7 @@ void SetupThread::ask(std::unique_ptr<session::Attempt> attempt) noexcept {
 }
 
 void SetupThread::begin(Accepted accepted) {
+  ++begun_;
   // So near the limit that not even an answer is possible.
   if (surroundings_.budget->used() > surroundings_.hard_descriptors) return;
   try {
@@ -127,6 +130,15 @@ void SetupThread::send_ready() {
   }
 }
 
+// A storm of handshakes leaves free pages behind that nobody needs until the next one.
+void SetupThread::give_back_memory() {
+  const bool is_calm = begun_ == begun_before_;
+  begun_before_ = begun_;
+  if (!is_calm || begun_ - begun_trimmed_ < worth_trimming) return;
+  begun_trimmed_ = begun_;
+  malloc_trim(0);
+}
+
 // How late a due timer runs is how long a connection had to wait for the others of this thread.
 void SetupThread::measure_lag() {
   auto timer = std::make_unique<asio::steady_timer>(io_, lag_period);
@@ -134,6 +146,7 @@ void SetupThread::measure_lag() {
   due.async_wait([this, timer = std::move(timer)](const boost::system::error_code& error) {
     if (error) return;
     surroundings_.cells->loop_lag.observe(Clock::now() - timer->expiry());
+    give_back_memory();
     measure_lag();
   });
 }

@@ -29,6 +29,17 @@ Continuation::Continuation(Head head, std::string_view subprotocol, std::string_
   OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());
 }
 
+Continuation::Continuation(const Continuation& other)
+    : common_fields_(other.common_fields_),
+      common_lines_(other.common_lines_),
+      text_(std::make_unique_for_overwrite<char[]>(other.size_)),
+      start_line_end_(other.start_line_end_),
+      fields_end_(other.fields_end_),
+      subprotocol_end_(other.subprotocol_end_),
+      size_(other.size_) {
+  std::copy_n(other.text_.get(), size_, text_.get());
+}
+
 Continuation::~Continuation() {
   OPENSSL_cleanse(text_.get(), size_);
 }

@@ -72,7 +72,7 @@ std::span<const std::byte> Replay::unsent() const noexcept {
 
 void Replay::clear() noexcept {
   buffer_.reset();
-  sent_ = preamble_left_ = given_whole_ = given_twice_ = 0;
+  sent_ = preamble_left_ = given_whole_ = given_twice_ = std::size_t{0};
   head_ = {};
   headless_ = false;
 }
@@ -81,10 +81,10 @@ void Replay::clear() noexcept {
 void Replay::drop(std::size_t bytes) noexcept {
   if (bytes == 0) return;
   buffer_->consume(bytes);
-  sent_ -= std::min(sent_, bytes);
-  preamble_left_ -= std::min(preamble_left_, bytes);
-  given_whole_ -= std::min(given_whole_, bytes);
-  given_twice_ -= std::min(given_twice_, bytes);
+  sent_ -= std::min<std::size_t>(sent_, bytes);
+  preamble_left_ -= std::min<std::size_t>(preamble_left_, bytes);
+  given_whole_ -= std::min<std::size_t>(given_whole_, bytes);
+  given_twice_ -= std::min<std::size_t>(given_twice_, bytes);
   if (buffer_->empty()) buffer_.reset();
 }
 
@@ -125,7 +125,7 @@ void Replay::queue(std::span<const std::byte> run, StreamPoint start) {
   if (buffer_ == nullptr) {
     head_ = start;
     headless_ = !start.at_message_boundary();
-    sent_ = 0;
+    sent_ = std::size_t{0};
   }
   pool_->append(buffer_, run);
 }
@@ -251,7 +251,7 @@ class Replay::Copy {
 
 Replay::Rewound Replay::rewind(StreamPoint end) {
   if (buffer_ != nullptr && preamble_left_ != 0) drop(preamble_left_);
-  preamble_left_ = 0;
+  preamble_left_ = std::size_t{0};
   Copy copy(*pool_, sent_, given_whole_, given_twice_);
   StreamPoint point = buffer_ == nullptr ? end : head_;
   if (headless_) {

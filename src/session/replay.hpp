@@ -39,6 +39,21 @@ struct StreamPoint {
 };
 
 class Replay {
+  /// A size that takes half the room: buffers are at most BufferPool::most_bytes.
+  class Size {
+   public:
+    Size& operator=(std::size_t value) noexcept {
+      value_ = static_cast<std::uint32_t>(value);
+      return *this;
+    }
+    operator std::size_t() const noexcept { return value_; }  // NOLINT: it is one
+    Size& operator+=(std::size_t more) noexcept { return *this = value_ + more; }
+    Size& operator-=(std::size_t less) noexcept { return *this = value_ - less; }
+
+   private:
+    std::uint32_t value_ = 0;
+  };
+
  public:
   struct Rules {
     std::size_t cap = 64UL << 10;  ///< bytes of one message that are kept while it is under way
@@ -87,7 +102,7 @@ class Replay {
   [[nodiscard]] std::uint64_t perhaps_delivered() const noexcept { return begun_before(given_whole_); }
   /// The same, and those that the present leg has; only where that one is at a message boundary.
   [[nodiscard]] std::uint64_t with_some_leg() const noexcept {
-    return begun_before(std::max(sent_, given_whole_));
+    return begun_before(std::max<std::size_t>(sent_, given_whole_));
   }
   [[nodiscard]] std::size_t size() const noexcept { return buffer_ == nullptr ? 0 : buffer_->size(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return buffer_ == nullptr ? 0 : buffer_->capacity(); }
@@ -110,12 +125,11 @@ class Replay {
 
   BufferPool* pool_;
   BufferPtr buffer_;
-  std::size_t sent_ = 0;
-  std::size_t preamble_left_ = 0;  ///< bytes at the front that belong to the preamble
-  std::size_t given_whole_ = 0;    ///< bytes at the front, preamble included, that an earlier leg had whole
-  std::size_t given_twice_ =
-      0;              ///< bytes at the front, behind the preamble, that an earlier leg had a part of
   StreamPoint head_;  ///< where the first byte stands; a message boundary unless headless
+  Size sent_;
+  Size preamble_left_;  ///< bytes at the front that belong to the preamble
+  Size given_whole_;    ///< bytes at the front, preamble included, that an earlier leg had whole
+  Size given_twice_;    ///< bytes at the front, behind the preamble, that an earlier leg had a part of
   bool headless_ = false;
   bool keeps_unanswered_ = false;  ///< as the latest rules said
 };

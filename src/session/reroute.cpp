@@ -35,7 +35,7 @@ void Reroute::attach(Tick now) noexcept {
   since_ = attached_at_ = now;
   disabled_ = lasting_ = false;
   retry_ = 0;
-  excluded_ = {};
+  excluded_.reset();
   ++reroutes_;
 }
 
@@ -62,7 +62,8 @@ Reroute::Todo Reroute::begin_hold(Tick now, Cause cause, const upstream::Backend
   cause_ = cause;
   began_ = now;
   retry_ = 0;
-  excluded_ = {backend};
+  excluded_.reset();
+  exclude(backend);
   disabled_ = false;
   if (spent_ >= rules.attempts) return give_up(Reason::no_backend);
   if (spent_ == 0 || rules.hold_ms == 0) {
@@ -158,16 +159,17 @@ Reroute::Todo Reroute::ready(Tick now) noexcept {
 
 void Reroute::exclude(const upstream::Backend* backend) noexcept {
   if (backend == nullptr) return;
-  std::rotate(excluded_.begin(), excluded_.end() - 1, excluded_.end());
-  excluded_.front() = backend;
+  if (excluded_ == nullptr) excluded_ = std::make_unique<Excluded>();
+  std::rotate(excluded_->begin(), excluded_->end() - 1, excluded_->end());
+  excluded_->front() = backend;
 }
 
 Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Backend* tried,
                               std::uint32_t random, Rules rules) noexcept {
   if (state_ == State::moving || state_ == State::switching) {
     // Those that did not fit before are asked again when there are no others.
-    if (result == AttemptResult::nobody && excluded_.front() != nullptr) {
-      excluded_ = {};
+    if (result == AttemptResult::nobody && excluded_ != nullptr) {
+      excluded_.reset();
       return ask(now);
     }
     exclude(tried);
@@ -183,8 +185,8 @@ Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Ba
     return give_up(Reason::no_backend);
   // Another backend at once, and when there is no other, those that were left out; the same ones again only
   // after a while.
-  const bool left_out = result == AttemptResult::nobody && excluded_.front() != nullptr;
-  if (left_out) excluded_ = {};
+  const bool left_out = result == AttemptResult::nobody && excluded_ != nullptr;
+  if (left_out) excluded_.reset();
   exclude(tried);
   const bool others = left_out || (tried != nullptr && retry_ < 2);
   next_at_ = now + (others ? random % first_backoff_ms : backoff_ms(retry_, random));

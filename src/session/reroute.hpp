@@ -1,7 +1,7 @@
 #pragma once
 // When a session asks for another backend leg and what becomes of the answer: the state machine of rerouting
 // and moving (SESSIONS.md, drawn in LIFECYCLE.md). Sans-io: events in, what to do out; time and chance come
-// in as arguments. No clock, no socket, no allocation.
+// in as arguments. No clock, no socket.
 //
 //   attached ──lost──► attempting ◄──backoff── held          attached ──move_due──► settling ──quiet──►
 //   moving
@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "holdfast/base/cause.hpp"
 #include "holdfast/base/clock.hpp"
@@ -117,10 +118,8 @@ class Reroute {
   /// When the leg was lost or the move began.
   [[nodiscard]] Tick began() const noexcept { return began_; }
   [[nodiscard]] Reason reason() const noexcept { return reason_; }
-  [[nodiscard]] const std::array<const upstream::Backend*, Attempt::most_excluded>& excluded()
-      const noexcept {
-    return excluded_;
-  }
+  using Excluded = std::array<const upstream::Backend*, Attempt::most_excluded>;
+  [[nodiscard]] Excluded excluded() const noexcept { return excluded_ == nullptr ? Excluded{} : *excluded_; }
   /// The latest moment at which an answer is of use, from now in ms.
   [[nodiscard]] std::uint32_t patience_ms(Tick now, Rules rules) const noexcept;
   /// Milliseconds until `tick` has something to do, at most `limit_ms`.
@@ -156,7 +155,7 @@ class Reroute {
   std::uint32_t retry_ = 0;
   std::uint32_t spent_ = 0;  ///< answers in a row that did not fit, and legs that did not last
   std::uint32_t reroutes_ = 0;
-  std::array<const upstream::Backend*, Attempt::most_excluded> excluded_{};
+  std::unique_ptr<Excluded> excluded_;  ///< null = none
 };
 
 }  // namespace holdfast::session

@@ -304,9 +304,7 @@ void Session::feed_from(Peer peer) noexcept {
   BackendSide& source = backend_side(peer);
   if (source.leg == nullptr) return;
   // As many as the client has had; the leg before may have brought some until now.
-  if (source.got_preamble)
-    source.answers_to_swallow =
-        static_cast<std::uint8_t>(std::min<std::uint64_t>(preamble_answers_, answers_));
+  if (source.got_preamble) source.answers_to_swallow = answers_;
   source.last_received = shard_.loop().now();
   if (phase_ == Phase::settled) return;
   source.reading = Reading::frames;

@@ -351,7 +351,6 @@ class Session final : public net::Handler, private Timer {
   Traffic to_client_;
   std::uint64_t client_messages_ = 0;  ///< whose last frame has begun, swallowed ones not counted
   std::uint64_t answered_ = 0;         ///< client_messages_ when the last backend message came
-  std::uint64_t answers_ = 0;          ///< backend messages that the client got
   /// How far the stream to the current leg was at the end of the latest writes: what an unacknowledged rest
   /// means in messages.
   struct Mark {  // both modulo 2^32
@@ -360,6 +359,8 @@ class Session final : public net::Handler, private Timer {
   };
   std::array<Mark, 4> marks_{};
   std::uint8_t next_mark_ = 0;
+  std::uint8_t answers_ =
+      0;  ///< backend messages that the client got; at most as many as a preamble can have
   Handle self_;
   Tick started_;
   Tick aged_at_;  ///< when age_ms_ was right

@@ -158,7 +158,7 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
     }
     heard = true;
     run.pass(step.size);
-    if (source.walker.at_message_boundary()) ++answers_;
+    if (answers_ < preamble_answers_ && source.walker.at_message_boundary()) ++answers_;
     if (side(client).close_due != 0 && source.given != Given::part_of_frame) {
       run.stop();
       if (at_boundary(client)) write_due_close(client);

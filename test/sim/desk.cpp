@@ -14,7 +14,8 @@ void World::asked(std::unique_ptr<Attempt> attempt) {
   if (latest_withdrawn_ != nullptr && !latest_withdrawn_->load()) verdict_.broken("two attempts at once");
   if (!facts_.continuable) verdict_.broken("an attempt of a session that can't go on");
   if (attempt->number <= latest_number_) verdict_.broken("an attempt with an old number");
-  if (attempt->continuation != continuation_) verdict_.broken("an attempt with another head");
+  if (attempt->continuation->request() != continuation_->request())
+    verdict_.broken("an attempt with another head");
   if (facts_.reason != Reason::none) verdict_.broken("an attempt after the end");
   latest_number_ = attempt->number;
   latest_withdrawn_ = attempt->withdrawn;

@@ -89,6 +89,7 @@ class SetupThread final : public session::RerouteDesk {
   class Listening;
   void begin(Accepted accepted);
   void measure_lag();
+  void give_back_memory();
   void send_ready();
 
   // In this order: connections still suspended when the io_context dies use the gate and the surroundings.
@@ -102,6 +103,9 @@ class SetupThread final : public session::RerouteDesk {
   std::unique_ptr<Desk> desk_;  // has timers: dies before the io_context
   std::vector<std::unique_ptr<Listening>> listening_;
   std::size_t next_adopter_ = 0;
+  std::uint64_t begun_ = 0;  ///< connections; as of the look before, and of the last trim:
+  std::uint64_t begun_before_ = 0;
+  std::uint64_t begun_trimmed_ = 0;
   std::thread thread_;
 };
 
