@@ -28,7 +28,8 @@ class Continuation {
   /// `subprotocol`: agreed; empty = none. `extensions`: agreed, as the first backend's answer had them.
   /// Throws std::bad_alloc.
   Continuation(Head head, std::string_view subprotocol, std::string_view extensions);
-  /// Allocates anew: long-lived blocks among a setup thread's short-lived ones would keep its memory in pieces.
+  /// Allocates anew: long-lived blocks among a setup thread's short-lived ones would keep its memory in
+  /// pieces.
   Continuation(const Continuation& other);
   Continuation& operator=(const Continuation&) = delete;
   ~Continuation();
