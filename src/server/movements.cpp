@@ -73,7 +73,7 @@ void Movements::remove_missing(const dial::Destination& before, const dial::Dest
   for (const auto& backend : before.upstream->backends()) {
     if (has(now, *backend)) continue;
     tell_(backend, Cause::removed, everybody);
-    removed_.push_back({backend, first_wait, when + first_wait});
+    removed_.push_back({backend, when, first_wait, when + first_wait});
   }
 }
 
@@ -125,9 +125,9 @@ void Movements::tick(TimePoint now) {
 }
 
 void Movements::tell_removed(TimePoint now) {
-  std::erase_if(removed_, [](const Removed& removed) {
+  std::erase_if(removed_, [now](const Removed& removed) {
     // A handshake that was under way at the reload has a seat or will have one within its time limits.
-    return removed.wait >= longest_wait && removed.backend->sessions() == 0;
+    return now - removed.since > longest_wait && removed.backend->sessions() == 0;
   });
   for (Removed& removed : removed_) {
     if (now < removed.again_at) continue;

@@ -2,6 +2,8 @@
 // nothing.
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "holdfast/config/diff.hpp"
 #include "server/process.hpp"
@@ -10,6 +12,15 @@
 namespace holdfast::server {
 
 namespace {
+
+std::map<std::string, std::set<std::string>> members_of(const config::Config& config) {
+  std::map<std::string, std::set<std::string>> members;
+  for (const config::Upstream& upstream : config.upstreams) {
+    auto& addresses = members[upstream.name];
+    for (const config::BackendConfig& backend : upstream.backends) addresses.insert(backend.address.text);
+  }
+  return members;
+}
 
 std::string sentence(const config::Problem& problem) {
   return problem.place.empty() ? problem.what : problem.place + ": " + problem.what;
@@ -61,6 +72,7 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
   present_.set(serving);
+  planes_->lasting.backends.set_members(members_of(config));
   // After the snapshot, from which the moves pick.
   movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for

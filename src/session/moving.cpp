@@ -14,6 +14,12 @@ namespace {
 constexpr std::uint32_t move_again_ms = 2'000;
 // A client that takes nothing for so long reads nothing now.
 constexpr std::uint32_t client_stuck_ms = 1'000;
+
+// Such an order holds as long as its backend's state does.
+bool is_by_state(Cause cause) noexcept {
+  return cause == Cause::draining || cause == Cause::removed || cause == Cause::unhealthy ||
+         cause == Cause::disabled;
+}
 }  // namespace
 
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {
@@ -24,7 +30,7 @@ std::optional<Cause> Session::wanted_elsewhere() const noexcept {
     if (holds && can_reroute(cause)) most_urgent = cause;
   };
   consider(here->admin_state() == upstream::AdminState::draining, Cause::draining);
-  consider(removed_, Cause::removed);
+  consider(!here->is_member(), Cause::removed);
   consider(here->health() == upstream::Health::unhealthy, Cause::unhealthy);
   consider(here->admin_state() == upstream::AdminState::disabled, Cause::disabled);
   return most_urgent;
@@ -39,7 +45,6 @@ const char* Session::why_no_requested_move() const noexcept {
 }
 
 void Session::order_move(Cause cause) noexcept {
-  if (cause == Cause::removed) removed_ = true;
   if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;
   if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return;
   ordered_ = cause;
@@ -50,8 +55,7 @@ bool Session::move(Cause cause) noexcept {
   ordered_.reset();
   if (!can_reroute(cause) || current_ == nobody || breaking_) return false;
   // The backend may have come back while this waited for its turn.
-  const bool by_state = cause == Cause::unhealthy || cause == Cause::draining || cause == Cause::disabled;
-  if (by_state && !wanted_elsewhere()) return false;
+  if (is_by_state(cause) && !wanted_elsewhere()) return false;
   const Tick now = shard_.loop().now();
   const Reroute::State before = reroute_.state();
   if (before == Reroute::State::attached) {

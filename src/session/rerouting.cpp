@@ -239,7 +239,6 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   leg.role = Role::current;
   latest_ = leg.seat.shared_backend();
   latest_->count_reroute_to();
-  removed_ = false;
   ordered_.reset();  // what is still in the queue was about the leg before
   set_stranded(false);
   side(client).relayed_ping_open = false;

@@ -376,7 +376,6 @@ class Session final : public net::Handler, private Timer {
   bool compressed_ : 1 = false;    ///< the client has sent a compressed message
   std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
   bool stranded_ : 1 = false;
-  bool removed_ : 1 = false;       ///< its backend is no longer in the configuration
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
 };
 

@@ -229,5 +229,30 @@ TEST_CASE("a move is off when the client begins to compress with a context") {
   CHECK(ends.backend.expect().payload == "squeezed");
 }
 
+// Story: what an order had said of a removed backend was believed for ever, also when a reload brought it
+// back: its sessions went on leaving it, and counted as stranded.
+TEST_CASE("a session of a backend that was removed and is back stays, and is not stranded") {
+  Rerouting running;
+  const Ends ends = running.open_and_greet();
+  running.move(Cause::removed);
+  auto attempt = running.desk.next();
+  running.refuse(*attempt, AttemptResult::nobody);
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  running.sync();
+  CHECK(running.pump_cells.stranded.value() == 1);
+  attempt = running.desk.next();  // it tries again
+  running.backend->set_member(true);
+  running.refuse(*attempt, AttemptResult::nobody);
+  running.sync();
+  CHECK(running.pump_cells.stranded.value() == 0);
+}
+
+TEST_CASE("a session that comes late to a removed backend leaves it") {
+  Rerouting running;
+  running.backend->set_member(false);
+  const Ends ends = running.open_and_greet();
+  CHECK(running.desk.next()->cause == Cause::removed);
+}
+
 }  // namespace
 }  // namespace holdfast::session::test

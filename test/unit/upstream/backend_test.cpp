@@ -176,5 +176,25 @@ TEST_CASE("reroutes are counted where they left and where they came to") {
   CHECK(one->reroutes_to() == 2);
 }
 
+TEST_CASE("a backend is a member while the config has it; where its upstream is gone, nothing changes") {
+  Registry registry;
+  const auto one = registry.find_or_create("chat", "a:1");
+  const auto other = registry.find_or_create("chat", "b:1");
+  const auto elsewhere = registry.find_or_create("news", "a:1");
+  CHECK(one->is_member());
+  registry.set_members({{"chat", {"b:1"}}, {"news", {"a:1"}}});
+  CHECK_FALSE(one->is_member());
+  CHECK(other->is_member());
+  CHECK(elsewhere->is_member());
+  registry.set_members({{"chat", {"a:1"}}});
+  CHECK(one->is_member());
+  CHECK_FALSE(other->is_member());
+  CHECK(elsewhere->is_member());
+  registry.set_members({{"news", {"b:1"}}});
+  CHECK(one->is_member());
+  CHECK_FALSE(other->is_member());
+  CHECK_FALSE(elsewhere->is_member());
+}
+
 }  // namespace
 }  // namespace holdfast::upstream
