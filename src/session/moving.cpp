@@ -44,16 +44,22 @@ const char* Session::why_no_requested_move() const noexcept {
   return nullptr;
 }
 
-void Session::order_move(Cause cause) noexcept {
-  if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;
-  if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return;
+bool Session::can_move(Cause cause) const noexcept {
+  return can_reroute(cause) && current_ != nobody && former_ == nobody && !breaking_;
+}
+
+bool Session::order_move(Cause cause) noexcept {
+  if (!can_move(cause)) return false;
+  if (ordered_ && urgency(*ordered_) >= urgency(cause)) return false;
+  if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return false;
   ordered_ = cause;
   shard_.want_move(self_, upstream_state(), cause);
+  return true;
 }
 
 bool Session::move(Cause cause) noexcept {
   ordered_.reset();
-  if (!can_reroute(cause) || current_ == nobody || breaking_) return false;
+  if (!can_move(cause)) return false;
   // The backend may have come back while this waited for its turn.
   if (is_by_state(cause) && !wanted_elsewhere()) return false;
   const Tick now = shard_.loop().now();

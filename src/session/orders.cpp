@@ -24,8 +24,7 @@ void Shard::move_sessions(const MoveSessions& order) noexcept {
   std::uint64_t left = order.most;
   for_each([&](Session& session, Handle) {
     if (left == 0 || session.backend() != order.backend.get() || !session.is_running()) return;
-    --left;
-    session.order_move(order.cause);
+    if (session.order_move(order.cause)) --left;
   });
 }
 
@@ -47,7 +46,7 @@ void Shard::obey(SessionOrder& order) noexcept {
     if (order.what == SessionOrder::What::close) {
       session.end(Reason::closed_by_operator);
     } else if (answer.why_not = session.why_no_requested_move(); answer.why_not == nullptr) {
-      session.order_move(Cause::requested);
+      (void)session.order_move(Cause::requested);
     }
   });
   order.answer.set_value(answer);

@@ -372,7 +372,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
     if (const auto cause = wanted_elsewhere()) {
       const bool due = static_cast<std::int32_t>(move_again_at_ - now) <= 0;
       if (due) {
-        order_move(*cause);
+        (void)order_move(*cause);
       } else {
         wait = std::min(wait, move_again_at_ - now);
       }

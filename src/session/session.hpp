@@ -57,8 +57,9 @@ class Session final : public net::Handler, private Timer {
 
   /// The answer to its latest attempt, or to an older one.
   void reply(AttemptReply& answer) noexcept;
-  /// It should leave its backend; its turn comes later. Nothing if it is leaving for a cause as urgent.
-  void order_move(Cause cause) noexcept;
+  /// It should leave its backend; its turn comes later. False if it can't, or is leaving for a cause as
+  /// urgent.
+  bool order_move(Cause cause) noexcept;
   /// For people: why it can't be moved by POST /sessions/ID/move; null if it can.
   [[nodiscard]] const char* why_no_requested_move() const noexcept;
   [[nodiscard]] bool has_order(Cause cause) const noexcept { return ordered_ == cause; }
@@ -249,6 +250,8 @@ class Session final : public net::Handler, private Timer {
 
   // rerouting.cpp: one backend leg after another
   [[nodiscard]] bool can_reroute(Cause cause) const noexcept;
+  /// It has one leg, which may be left for another one.
+  [[nodiscard]] bool can_move(Cause cause) const noexcept;
   /// The current leg is lost. `answer_code` ≠ 0: it has sent a Close, which is answered with this.
   void detach(Cause cause, std::uint16_t answer_code = 0) noexcept;
   void count_loss(const net::Liveness& last, std::uint32_t sent_bytes,
