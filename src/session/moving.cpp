@@ -49,6 +49,7 @@ bool Session::can_move(Cause cause) const noexcept {
 }
 
 bool Session::order_move(Cause cause) noexcept {
+  if (cause == Cause::disabled) note_disabled();
   if (!can_move(cause)) return false;
   if (ordered_ && urgency(*ordered_) >= urgency(cause)) return false;
   if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return false;
@@ -149,6 +150,26 @@ void Session::hand_over() noexcept {
   if (!goes_on && !old.paused) return former_done(former_);
   reroute_.more_time(now);
   end_move();
+}
+
+// A look comes every 5 s at least, so that the time of those that are not told begins, too.
+void Session::note_disabled() noexcept {
+  const upstream::Backend* here = backend();
+  if (here != nullptr && here->admin_state() == upstream::AdminState::disabled) {
+    reroute_.disabled(shard_.loop().now(), here->times_disabled());
+  } else {
+    reroute_.not_disabled();
+  }
+}
+
+// The disabled backend's time is over, for sessions that can't be moved, too. One that is being handed over
+// to it is given to it first: the next look comes at once.
+void Session::lose() noexcept {
+  if (former_ != nobody) return former_done(former_);
+  const Given given = backend_side(current_).given;
+  const bool goes_on = given == Given::whole_ones && (breaking_ || can_reroute(Cause::lost));
+  if (goes_on) return detach(Cause::disabled);
+  end(reason_of_cut(given));
 }
 
 void Session::former_done(Peer peer) noexcept {

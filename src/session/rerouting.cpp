@@ -120,9 +120,7 @@ void Session::perform(Reroute::Todo todo) noexcept {
     case Reroute::Todo::hand_over:
       return hand_over();
     case Reroute::Todo::lose:
-      if (backend()->admin_state() != upstream::AdminState::disabled) return;  // it has come back
-      if (backend_side(current_).given == Given::whole_ones) return detach(Cause::disabled);
-      return end(reason_of_cut(backend_side(current_).given));
+      return lose();
     case Reroute::Todo::give_up:
       drop_waiting();
       note_reroute(reroute_.reason() == Reason::reroute_refused  ? RerouteResult::refused
@@ -364,6 +362,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
     }
     wait = std::min(wait, std::max(left, turn_again_ms));
   }
+  note_disabled();
   perform(reroute_.tick(now, reroute_rules()));
   if (phase_ != Phase::open) return;
   forget_detour();

@@ -269,6 +269,8 @@ class Session final : public net::Handler, private Timer {
   void break_off() noexcept;
   void write_close_of_ours(Peer to) noexcept;
   void hand_over() noexcept;
+  void note_disabled() noexcept;
+  void lose() noexcept;
   void former_done(Peer peer) noexcept;
   void begin_move() noexcept;
   void end_move() noexcept;

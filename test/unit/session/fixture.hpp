@@ -341,6 +341,7 @@ struct Rerouting : Running {
   }
   void move(Cause cause) {
     if (cause == Cause::draining) backend->set_admin_state(upstream::AdminState::draining);
+    if (cause == Cause::disabled) backend->set_admin_state(upstream::AdminState::disabled);
     if (cause == Cause::removed) backend->set_member(false);
     if (cause == Cause::unhealthy) backend->set_health(upstream::Health::unhealthy);
     shard.send(std::make_unique<MoveSessions>(backend, cause, 1'000));

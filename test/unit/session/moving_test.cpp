@@ -254,5 +254,16 @@ TEST_CASE("a session that comes late to a removed backend leaves it") {
   CHECK(running.desk.next()->cause == Cause::removed);
 }
 
+// Story: a hand-over lasted as long as its client read nothing, also when its target was disabled.
+TEST_CASE("a disabled backend loses its sessions after 5 s, also those that are being handed over to it") {
+  Slow slow;
+  slow.move(Cause::unhealthy);
+  const End next = slow.answer(*slow.desk.next());
+  CHECK(slow.ends->backend.expect().code() == 1001);
+  slow.other_backend->set_admin_state(upstream::AdminState::disabled);
+  slow.shard.send(std::make_unique<MoveSessions>(slow.other_backend, Cause::disabled, 1));
+  CHECK(slow.desk.next()->cause == Cause::disabled);
+}
+
 }  // namespace
 }  // namespace holdfast::session::test

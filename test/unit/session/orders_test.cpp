@@ -23,5 +23,23 @@ TEST_CASE("an order for some of the sessions passes over those that can't move")
   CHECK(running.desk.next()->session != attempt->session);
 }
 
+// Story: only sessions that could be moved were given 5 s to leave a disabled backend; the others stayed.
+TEST_CASE("what has not left a disabled backend after 5 s is lost, also what can't be moved") {
+  Rerouting running;
+  running.route.reroute_on = bit(Occasion::lost);
+  Ends fixed = running.open_and_greet({.continuity = Continuity::none});
+  Ends ends = running.open_and_greet();
+  const TimePoint begun = Clock::now();
+  running.move(Cause::disabled);
+  const auto attempt = running.desk.next();
+  CHECK(Clock::now() - begun >= Milliseconds(4'900));
+  CHECK(attempt->cause == Cause::disabled);
+  End next = running.answer(*attempt);
+  ends.client.send(from_client("to the next one"));
+  CHECK(next.expect().payload == "to the next one");
+  CHECK(fixed.client.close_then_end() == 1012);
+  CHECK(running.notes.next_record()->reason == Reason::backend_lost);
+}
+
 }  // namespace
 }  // namespace holdfast::session::test

@@ -196,5 +196,15 @@ TEST_CASE("a backend is a member while the config has it; where its upstream is 
   CHECK_FALSE(elsewhere->is_member());
 }
 
+TEST_CASE("a backend counts how often it has become disabled") {
+  const auto one = backend();
+  one->set_admin_state(AdminState::disabled);
+  one->set_admin_state(AdminState::disabled);
+  CHECK(one->times_disabled() == 1);
+  one->set_admin_state(AdminState::active);
+  one->set_admin_state(AdminState::disabled);
+  CHECK(one->times_disabled() == 2);
+}
+
 }  // namespace
 }  // namespace holdfast::upstream
