@@ -67,12 +67,12 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
                              std::vector<Listeners::Bound> bound) {
   // Before the snapshot, in which those that still waited in the queue would not find their listener.
   planes_->listeners->close_removed(config);
-  end_sessions_of_gone_upstreams(config, serving->generation);
   apply_lasting(config, *serving);
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
   present_.set(serving);
   planes_->lasting.backends.set_members(members_of(config));
+  end_sessions_of_gone_upstreams(config);
   // After the snapshot, from which the moves pick.
   movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
@@ -81,11 +81,11 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   config_ = std::move(config);
 }
 
-void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation) {
+void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) {
   for (const config::Upstream& old : config_.upstreams) {
     if (now.find_upstream(old.name) != nullptr) continue;
     for (const auto& shard : planes_->shards) {
-      shard->send(std::make_unique<session::UpstreamGone>(old.name, generation, now.shutdown_timeout));
+      shard->send(std::make_unique<session::UpstreamGone>(old.name, now.shutdown_timeout));
     }
   }
 }

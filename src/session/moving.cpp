@@ -199,6 +199,7 @@ void Session::tell_moved() noexcept {
 }
 
 void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
+  if (is_by_state(reroute_.cause()) && !wanted_elsewhere()) return call_off("its backend is back");
   // Nor is a backend told to end what its client has stopped reading: it would not wait for that one.
   const bool stuck = has_unsent(client) && elapsed_ms(side(client).last_taken, now) >= client_stuck_ms;
   const bool point = at_switching_point() && (is_quiet(now) || (reroute_.settled_long_enough(now) && !stuck));
@@ -219,9 +220,13 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
 // or where it has had our Close, this message is the first that the next one reads.
 void Session::note_compressed() noexcept {
   compressed_ = true;
+  call_off("the client compresses with a context");
+}
+
+void Session::call_off(const char* why) noexcept {
   if (breaking_ || !reroute_.call_off(shard_.loop().now())) return;
   withdraw_attempt();
-  note_reroute(RerouteResult::stayed, "the client compresses with a context");
+  note_reroute(RerouteResult::stayed, why);
   stay();
 }
 

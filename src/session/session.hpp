@@ -246,7 +246,9 @@ class Session final : public net::Handler, private Timer {
   void look_soon() noexcept;
   void arm_closing_timer() noexcept;
   /// Why it should be over by now, or Reason::none; `wait_ms` is lowered to when to ask again.
-  [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) const noexcept;
+  [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) noexcept;
+  /// Its upstream was gone and is back.
+  void forget_revoked_end() noexcept;
 
   // rerouting.cpp: one backend leg after another
   [[nodiscard]] bool can_reroute(Cause cause) const noexcept;
@@ -278,6 +280,8 @@ class Session final : public net::Handler, private Timer {
   void feed_from(Peer peer) noexcept;
   void stay() noexcept;
   void note_compressed() noexcept;
+  /// Its move, if that has not switched.
+  void call_off(const char* why) noexcept;
   void leave(Peer peer) noexcept;
   void abandon_reroute() noexcept;
   void withdraw_attempt() noexcept;

@@ -35,12 +35,10 @@ void Shard::deliver(std::unique_ptr<InboxItem> item) noexcept {
 }
 
 void Shard::attach(Handover& handover) noexcept {
-  const std::uint64_t generation = handover.generation;
   auto [session, handle] = sessions_->create(*this, handover);
-  const auto gone = gone_upstreams_.find(session->upstream());
-  const bool too_late = gone != gone_upstreams_.end() && generation < gone->second;
   session->start(handle, handover);
-  if (too_late) session->end(Reason::upstream_gone);
+  // Picked before a reload that it is not in any more.
+  if (!session->upstream_state()->is_present()) session->end(Reason::upstream_gone);
   if (closing_for_ != Reason::none) session->end(closing_for_);
 }
 
@@ -49,9 +47,7 @@ void Shard::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
   end_spread({}, reason, spread);
 }
 
-void Shard::end_upstream(const std::string& upstream, std::uint64_t generation,
-                         std::chrono::milliseconds spread) noexcept {
-  gone_upstreams_[upstream] = generation;
+void Shard::end_upstream(const std::string& upstream, std::chrono::milliseconds spread) noexcept {
   end_spread(upstream, Reason::upstream_gone, spread);
 }
 

@@ -175,7 +175,8 @@ void World::end_by(Reason reason) {
     stage_.shard.send(std::make_unique<session::EndSessions>(reason, spread));
   } else if (reason == Reason::upstream_gone) {
     facts_.gone = true;
-    stage_.shard.send(std::make_unique<session::UpstreamGone>("chat", stage_.generation + 1, spread));
+    upstream_->set_present(false);
+    stage_.shard.send(std::make_unique<session::UpstreamGone>("chat", spread));
   } else {
     facts_.told_to_close = true;
     auto wish = std::make_unique<session::SessionOrder>();

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -72,11 +71,10 @@ class Shard final : private net::Host {
   void move_sessions(const MoveSessions& order) noexcept;
   void list(ListSessions& order) noexcept;
   void obey(SessionOrder& order) noexcept;
-  /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of one upstream.
+  /// Closes all sessions for `reason`, spread evenly over `spread`; those that still arrive, at once.
   void end_all(Reason reason, std::chrono::milliseconds spread) noexcept;
-  /// Those that still arrive from snapshots before `generation` are ended at once.
-  void end_upstream(const std::string& upstream, std::uint64_t generation,
-                    std::chrono::milliseconds spread) noexcept;
+  /// Closes those of an upstream that is gone, spread as above, unless it is back when their turn comes.
+  void end_upstream(const std::string& upstream, std::chrono::milliseconds spread) noexcept;
   /// Ends what is left without a word.
   void cut_all() noexcept;
 
@@ -126,7 +124,6 @@ class Shard final : private net::Host {
   std::unique_ptr<Slab<Session>> sessions_;
   std::vector<Handle> retired_;
   std::vector<std::string> mute_to_pings_;
-  std::map<std::string, std::uint64_t> gone_upstreams_;  ///< with the generation that no longer has them
   Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
   std::atomic<std::uint64_t> hold_memory_;
   std::mt19937_64 random_;
@@ -146,12 +143,10 @@ struct EndSessions final : ShardItem {
 
 /// A reload that removed an upstream.
 struct UpstreamGone final : ShardItem {
-  UpstreamGone(std::string name, std::uint64_t since, std::chrono::milliseconds over)
-      : upstream(std::move(name)), generation(since), spread(over) {}
+  UpstreamGone(std::string name, std::chrono::milliseconds over) : upstream(std::move(name)), spread(over) {}
   std::string upstream;
-  std::uint64_t generation;
   std::chrono::milliseconds spread;
-  void deliver_to(Shard& shard) noexcept override { shard.end_upstream(upstream, generation, spread); }
+  void deliver_to(Shard& shard) noexcept override { shard.end_upstream(upstream, spread); }
 };
 
 struct CutSessions final : ShardItem {

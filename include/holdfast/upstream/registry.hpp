@@ -24,7 +24,7 @@ class Registry {
   // The upstream's state, made at the first call of a name.
   [[nodiscard]] std::shared_ptr<UpstreamState> state(const std::string& upstream);
 
-  // What is in the config in force now: addresses by upstream. Tells all backends.
+  // What is in the config in force now: addresses by upstream. Tells all upstreams and backends.
   void set_members(const std::map<std::string, std::set<std::string>>& members);
 
   // Forgets the backends and upstream states that no snapshot and no session holds any more; how many

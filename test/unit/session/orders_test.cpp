@@ -41,5 +41,41 @@ TEST_CASE("what has not left a disabled backend after 5 s is lost, also what can
   CHECK(running.notes.next_record()->reason == Reason::backend_lost);
 }
 
+std::string state_of_the_only(Running& running) {
+  auto order = std::make_unique<ListSessions>();
+  order->most = 1;
+  auto answer = order->answer.get_future();
+  running.shard.send(std::move(order));
+  return answer.get().at(0).state;
+}
+
+// Story: a drain that was called off while its sessions waited for a quiet point moved them all the same.
+TEST_CASE("a session that waits for a quiet point stays when its backend is back") {
+  Rerouting running;
+  Ends ends = running.open_and_greet();
+  ends.client.send(from_client("request"));  // unanswered
+  CHECK(ends.backend.expect().payload == "request");
+  running.move(Cause::draining);
+  const TimePoint deadline = Clock::now() + patience;
+  while (state_of_the_only(running) != "moving") REQUIRE(Clock::now() < deadline);
+  running.backend->set_admin_state(upstream::AdminState::active);
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  CHECK(running.desk.is_idle());
+}
+
+// Story: it was told once, and the second order to disable found the time of the first one running.
+TEST_CASE("who is disabled again, not having been looked at meanwhile, has its 5 s again") {
+  Rerouting running;
+  running.route.reroute_on = bit(Occasion::lost);
+  Ends ends = running.open_and_greet();
+  running.move(Cause::disabled);
+  std::this_thread::sleep_for(Milliseconds(500));
+  running.backend->set_admin_state(upstream::AdminState::active);
+  const TimePoint again = Clock::now();
+  running.move(Cause::disabled);
+  CHECK(running.desk.next()->cause == Cause::disabled);
+  CHECK(Clock::now() - again >= Milliseconds(4'900));
+}
+
 }  // namespace
 }  // namespace holdfast::session::test

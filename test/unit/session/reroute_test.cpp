@@ -353,5 +353,14 @@ TEST_CASE("a closing session asks for nothing and says whether an attempt was un
   CHECK(held.reroute.tick(held.now + 60'000, rules) == Todo::nothing);
 }
 
+// Story: disabled, enabled and disabled again: the second time ended 5 s after the first.
+TEST_CASE("each time that a backend is disabled its sessions have five seconds") {
+  Old old;
+  old.reroute.disabled(old.now, 1);
+  old.reroute.disabled(old.now + 4'000, 2);
+  CHECK(old.reroute.tick(old.now + 8'999, rules) == Todo::nothing);
+  CHECK(old.reroute.tick(old.now + 9'000, rules) == Todo::lose);
+}
+
 }  // namespace
 }  // namespace holdfast::session

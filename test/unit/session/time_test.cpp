@@ -24,7 +24,8 @@ void order_end(Running& running, Reason reason, Milliseconds spread, std::string
   if (upstream.empty()) {
     running.shard.send(std::make_unique<EndSessions>(reason, spread));
   } else {
-    running.shard.send(std::make_unique<UpstreamGone>(std::move(upstream), 1, spread));
+    running.upstream->set_present(false);
+    running.shard.send(std::make_unique<UpstreamGone>(std::move(upstream), spread));
   }
 }
 
@@ -108,14 +109,29 @@ TEST_CASE("a removed upstream costs its sessions a 1012, and only them") {
 
 TEST_CASE("who still arrives for a removed upstream is sent away, unless a later snapshot has it again") {
   Running running;
-  running.shard.send(std::make_unique<UpstreamGone>("chat", 5, Milliseconds(0)));
-  Opening how;
-  how.generation = 4;
-  Ends late = running.open(how);
+  order_end(running, Reason::upstream_gone, Milliseconds(0), "chat");
+  Ends late = running.open();
   CHECK(late.client.expect().code() == 1012);
-  how.generation = 6;
-  Ends again = running.open_and_greet(how);
+  running.upstream->set_present(true);
+  Ends again = running.open_and_greet();
   CHECK(running.shard.load() == 2);
+}
+
+// Story: a reload without an upstream and the next one with it: all its sessions were closed.
+TEST_CASE("an upstream that is back in time keeps the sessions whose turn has not come") {
+  Running running;
+  Ends first = running.open_and_greet();
+  Ends second = running.open_and_greet();
+  order_end(running, Reason::upstream_gone, Milliseconds(600), "chat");
+  CHECK(first.client.expect().code() == 1012);
+  running.upstream->set_present(true);
+  CHECK_FALSE(second.client.wait(POLLIN, Milliseconds(500)));
+  second.client.send(from_client("still here"));
+  CHECK(second.backend.expect().payload == "still here");
+  SUBCASE("and a drain that comes then is not forgotten") {
+    order_end(running, Reason::drain, Milliseconds(0));
+    CHECK(second.client.expect().code() == 1001);
+  }
 }
 
 TEST_CASE("a half-closed client is drained like the others, and can read why it ends") {

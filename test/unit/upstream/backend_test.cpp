@@ -190,7 +190,11 @@ TEST_CASE("a backend is a member while the config has it; where its upstream is 
   CHECK(one->is_member());
   CHECK_FALSE(other->is_member());
   CHECK(elsewhere->is_member());
+  CHECK(one->upstream_state()->is_present());
+  CHECK_FALSE(elsewhere->upstream_state()->is_present());
   registry.set_members({{"news", {"b:1"}}});
+  CHECK_FALSE(one->upstream_state()->is_present());
+  CHECK(elsewhere->upstream_state()->is_present());
   CHECK(one->is_member());
   CHECK_FALSE(other->is_member());
   CHECK_FALSE(elsewhere->is_member());
