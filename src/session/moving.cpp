@@ -40,6 +40,7 @@ const char* Session::why_no_requested_move() const noexcept {
   if (phase_ != Phase::open) return "it is closing";
   if (!route_.reroutes_on(Cause::requested)) return "reroute.on of its route lacks \"rebalance\"";
   if (current_ == nobody) return "it is without a backend and being rerouted";
+  if (former_ != nobody) return "it is being moved: its old backend still has the word";
   if (!can_reroute(Cause::requested)) return "no other backend could go on with what its handshake agreed on";
   return nullptr;
 }

@@ -44,6 +44,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
   old.seat.backend().count_reroute_from();
   detour().tally = {};
+  set_stranded(false);
   const upstream::Backend* here = &old.seat.backend();
   const Reroute::Todo todo = reroute_.lost(now, cause, here, shard_.random(), reroute_rules());
   detour().why_not = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";

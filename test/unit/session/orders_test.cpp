@@ -77,5 +77,68 @@ TEST_CASE("who is disabled again, not having been looked at meanwhile, has its 5
   CHECK(Clock::now() - again >= Milliseconds(4'900));
 }
 
+struct HandingOver : Rerouting {
+  HandingOver() {
+    move(Cause::draining);
+    next.emplace(answer(*desk.next()));
+    CHECK(ends.backend.expect().code() == 1001);  // which it does not answer yet
+  }
+  Ends ends = open_and_greet();
+  std::optional<End> next;
+};
+
+// Story: the operator was told 200, and the session stayed.
+TEST_CASE("a session that is being handed over can't be moved on request, and says so") {
+  HandingOver running;
+  const auto ask = [&] {
+    auto order = std::make_unique<SessionOrder>();
+    order->id.bytes[0] = 1;
+    order->what = SessionOrder::What::move;
+    auto answer = order->answer.get_future();
+    running.shard.send(std::move(order));
+    return answer.get();
+  };
+  CHECK(std::string(ask().why_not).find("is being moved") != std::string::npos);
+  running.ends.backend.send(close_from(Sender::server, 1001));
+  running.next->send(from_backend("here I am"));
+  CHECK(running.ends.client.expect().payload == "here I am");
+  CHECK(ask().why_not == nullptr);
+  CHECK(running.desk.next()->cause == Cause::requested);
+}
+
+TEST_CASE("an order for some of the sessions passes over those that are being handed over") {
+  HandingOver running;
+  running.other_backend.swap(running.backend);  // where the first one is now
+  const Ends other = running.open_and_greet();
+  running.shard.send(std::make_unique<MoveSessions>(running.backend, Cause::rebalance, 1));
+  CHECK(running.desk.next()->cause == Cause::rebalance);
+}
+
+// Story: a stranded session whose backend died was still counted as stranded while it was held.
+TEST_CASE("a session without a leg is not stranded") {
+  Rerouting running;
+  Ends ends = running.open_and_greet();
+  running.move(Cause::draining);
+  running.refuse(*running.desk.next(), AttemptResult::nobody);
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  running.sync();
+  CHECK(running.pump_cells.stranded.value() == 1);
+  ends.backend.close();
+  CHECK(running.desk.next()->cause == Cause::lost);
+  running.sync();
+  CHECK(running.pump_cells.stranded.value() == 0);
+}
+
+TEST_CASE("break_first: from a suspect backend a session goes like with make_first, the new leg first") {
+  Rerouting running;
+  running.route.move = config::MoveOrder::break_first;
+  Ends ends = running.open_and_greet();
+  running.move(Cause::unhealthy);
+  const auto attempt = running.desk.next();
+  CHECK_FALSE(ends.backend.wait(POLLIN, Milliseconds(50)));
+  const End next = running.answer(*attempt);
+  CHECK(ends.backend.expect().code() == 1001);
+}
+
 }  // namespace
 }  // namespace holdfast::session::test
