@@ -288,7 +288,6 @@ asio::awaitable<void> Connection::hand_over() {
       route_->open_sessions[serving_->index_of(*listener_)][(*fewest)->surroundings().pump_thread];
   handover->early_to_backend = std::move(behind_request_);
   handover->early_to_client = std::move(answer_->behind);
-  handover->generation = serving_->generation;
   handover->allowed_rsv = agreement_.allowed_rsv;
   handover->id = id_;
   handover->continuation =

@@ -70,7 +70,7 @@ void Movements::remove_missing(const Destinations& before, const Present& presen
     for (const auto& backend : destination->upstream->backends()) {
       if (present.contains(backend.get())) continue;
       if (backend->sessions() != 0) with_sessions.push_back(backend);
-      removed_.push_back({backend, first_wait, now + first_wait});
+      removed_.push_back({backend, now, first_wait, now + first_wait});
     }
   }
   if (!with_sessions.empty()) tell_(with_sessions, Cause::removed, everybody);
@@ -127,9 +127,9 @@ void Movements::tick(TimePoint now) {
 }
 
 void Movements::tell_removed(TimePoint now) {
-  std::erase_if(removed_, [](const Removed& removed) {
+  std::erase_if(removed_, [now](const Removed& removed) {
     // A handshake that was under way at the reload has a seat or will have one within its time limits.
-    return removed.wait >= longest_wait && removed.backend->sessions() == 0;
+    return now - removed.since > longest_wait && removed.backend->sessions() == 0;
   });
   Backends with_sessions;
   for (Removed& removed : removed_) {

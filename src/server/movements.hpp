@@ -60,9 +60,11 @@ class Movements {
 
  private:
   /// A backend that a reload took away. Handshakes that began before may still bring sessions, and some
-  /// find no boundary at first: it is told again, ever more seldom, until none is left.
+  /// find no boundary at first: it is told again, ever more seldom, until none is left. Meanwhile, and for a
+  /// minute at least, a reload that brings it back finds its counts and states.
   struct Removed {
     std::shared_ptr<upstream::Backend> backend;
+    TimePoint since;
     std::chrono::seconds wait;
     TimePoint again_at;
   };

@@ -69,7 +69,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
 
   void commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
               std::vector<Listeners::Bound> bound);
-  void end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation);
+  void end_sessions_of_gone_upstreams(const config::Config& now);
   void apply(const config::Config& config, admin::ReloadOutcome& outcome);
   void log_reload(const admin::ReloadOutcome& outcome, Clock::duration took);
 

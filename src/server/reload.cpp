@@ -2,7 +2,8 @@
 // nothing.
 
 #include <algorithm>
-#include <unordered_set>
+#include <map>
+#include <set>
 
 #include "holdfast/config/diff.hpp"
 #include "server/process.hpp"
@@ -11,6 +12,15 @@
 namespace holdfast::server {
 
 namespace {
+
+std::map<std::string, std::set<std::string>> members_of(const config::Config& config) {
+  std::map<std::string, std::set<std::string>> members;
+  for (const config::Upstream& upstream : config.upstreams) {
+    auto& addresses = members[upstream.name];
+    for (const config::BackendConfig& backend : upstream.backends) addresses.insert(backend.address.text);
+  }
+  return members;
+}
 
 std::string sentence(const config::Problem& problem) {
   return problem.place.empty() ? problem.what : problem.place + ": " + problem.what;
@@ -58,11 +68,12 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
                              std::vector<Listeners::Bound> bound) {
   // Before the snapshot, in which those that still waited in the queue would not find their listener.
   planes_->listeners->close_removed(config);
-  end_sessions_of_gone_upstreams(config, serving->generation);
   apply_lasting(config, *serving);
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
   present_.set(serving);
+  planes_->lasting.backends.set_members(members_of(config));
+  end_sessions_of_gone_upstreams(config);
   // After the snapshot, from which the moves pick.
   movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
@@ -71,13 +82,13 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   config_ = std::move(config);
 }
 
-void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now, std::uint64_t generation) {
-  std::unordered_set<std::string> gone;
+void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) {
+  std::set<std::string> gone;
   for (const config::Upstream& old : config_.upstreams) gone.insert(old.name);
   for (const config::Upstream& present : now.upstreams) gone.erase(present.name);
   if (gone.empty()) return;
   for (const auto& shard : planes_->shards) {
-    shard->send(std::make_unique<session::UpstreamsGone>(gone, generation, now.shutdown_timeout));
+    shard->send(std::make_unique<session::UpstreamsGone>(now.shutdown_timeout));
   }
 }
 

@@ -167,6 +167,7 @@ void Session::end(Reason reason) noexcept {
 
 void Session::end_at(Reason reason, Tick when) noexcept {
   if (!is_running()) return;
+  forget_revoked_end();
   if (planned_ != Reason::none && static_cast<std::int32_t>(end_at_ - when) <= 0) return;
   planned_ = reason;
   end_at_ = when;

@@ -53,7 +53,12 @@ void Session::on_timer(Tick now) {
   check_if_asked();
 }
 
-Reason Session::overdue(Tick now, std::uint32_t& wait) const noexcept {
+void Session::forget_revoked_end() noexcept {
+  if (planned_ == Reason::upstream_gone && upstream_state()->is_present()) planned_ = Reason::none;
+}
+
+Reason Session::overdue(Tick now, std::uint32_t& wait) noexcept {
+  forget_revoked_end();
   if (planned_ != Reason::none) {
     if (static_cast<std::int32_t>(end_at_ - now) <= 0) return planned_;
     sooner(wait, elapsed_ms(now, end_at_));

@@ -14,6 +14,12 @@ namespace {
 constexpr std::uint32_t move_again_ms = 2'000;
 // How long it is believed that there is another backend.
 constexpr std::uint32_t place_found_ms = 1'000;
+
+// Such an order holds as long as its backend's state does.
+bool is_by_state(Cause cause) noexcept {
+  return cause == Cause::draining || cause == Cause::removed || cause == Cause::unhealthy ||
+         cause == Cause::disabled;
+}
 }  // namespace
 
 std::optional<Cause> Session::wanted_elsewhere() const noexcept {
@@ -24,7 +30,7 @@ std::optional<Cause> Session::wanted_elsewhere() const noexcept {
     if (holds && can_reroute(cause)) most_urgent = cause;
   };
   consider(here->admin_state() == upstream::AdminState::draining, Cause::draining);
-  consider(removed_, Cause::removed);
+  consider(!here->is_member(), Cause::removed);
   consider(here->health() == upstream::Health::unhealthy, Cause::unhealthy);
   consider(here->admin_state() == upstream::AdminState::disabled, Cause::disabled);
   return most_urgent;
@@ -34,24 +40,30 @@ const char* Session::why_no_requested_move() const noexcept {
   if (phase_ != Phase::open) return "it is closing";
   if (!route_.reroutes_on(Cause::requested)) return "reroute.on of its route lacks \"rebalance\"";
   if (current_ == nobody) return "it is without a backend and being rerouted";
+  if (former_ != nobody) return "it is being moved: its old backend still has the word";
   if (!can_reroute(Cause::requested)) return "no other backend could go on with what its handshake agreed on";
   return nullptr;
 }
 
-void Session::order_move(Cause cause) noexcept {
-  if (cause == Cause::removed) removed_ = true;
-  if (ordered_ && urgency(*ordered_) >= urgency(cause)) return;
-  if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return;
+bool Session::can_move(Cause cause) const noexcept {
+  return can_reroute(cause) && current_ != nobody && former_ == nobody && !breaking_;
+}
+
+bool Session::order_move(Cause cause) noexcept {
+  if (cause == Cause::disabled) note_disabled();
+  if (!can_move(cause)) return false;
+  if (ordered_ && urgency(*ordered_) >= urgency(cause)) return false;
+  if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return false;
   ordered_ = cause;
   shard_.want_move(self_, upstream_state(), cause);
+  return true;
 }
 
 bool Session::move(Cause cause) noexcept {
   ordered_.reset();
-  if (!can_reroute(cause) || current_ == nobody || former_ != nobody || breaking_) return false;
+  if (!can_move(cause)) return false;
   // The backend may have come back while this waited for its turn.
-  const bool by_state = cause == Cause::unhealthy || cause == Cause::draining || cause == Cause::disabled;
-  if (by_state && !wanted_elsewhere()) return false;
+  if (is_by_state(cause) && !wanted_elsewhere()) return false;
   const Tick now = shard_.loop().now();
   const Reroute::State before = reroute_.state();
   if (before == Reroute::State::attached) {
@@ -143,6 +155,26 @@ void Session::hand_over() noexcept {
   end_move();
 }
 
+// A look comes every 5 s at least, so that the time of those that are not told begins, too.
+void Session::note_disabled() noexcept {
+  const upstream::Backend* here = backend();
+  if (here != nullptr && here->admin_state() == upstream::AdminState::disabled) {
+    reroute_.disabled(shard_.loop().now(), here->times_disabled());
+  } else {
+    reroute_.not_disabled();
+  }
+}
+
+// The disabled backend's time is over, for sessions that can't be moved, too. One that is being handed over
+// to it is given to it first: the next look comes at once.
+void Session::lose() noexcept {
+  if (former_ != nobody) return former_done(former_);
+  const Given given = backend_side(current_).given;
+  const bool goes_on = given == Given::whole_ones && (breaking_ || can_reroute(Cause::lost));
+  if (goes_on) return detach(Cause::disabled);
+  end(reason_of_cut(given));
+}
+
 void Session::former_done(Peer peer) noexcept {
   BackendSide& old = backend_side(peer);
   if (old.given != Given::whole_ones) {
@@ -170,6 +202,7 @@ void Session::tell_moved() noexcept {
 }
 
 void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
+  if (is_by_state(reroute_.cause()) && !wanted_elsewhere()) return call_off("its backend is back");
   // Nor is a backend told to end what its client has stopped reading: it would not wait for that one.
   const bool stuck = has_unsent(client) && elapsed_ms(side(client).last_taken, now) >= client_stuck_ms;
   const bool point = at_switching_point() && (is_quiet(now) || (reroute_.settled_long_enough(now) && !stuck));
@@ -196,9 +229,13 @@ bool Session::breaks_first() const noexcept {
 // or where it has had our Close, this message is the first that the next one reads.
 void Session::note_compressed() noexcept {
   compressed_ = true;
+  call_off("the client compresses with a context");
+}
+
+void Session::call_off(const char* why) noexcept {
   if (breaking_ || !reroute_.call_off(shard_.loop().now())) return;
   withdraw_attempt();
-  note_reroute(RerouteResult::stayed, "the client compresses with a context");
+  note_reroute(RerouteResult::stayed, why);
   stay();
 }
 

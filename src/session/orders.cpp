@@ -28,8 +28,7 @@ void Shard::move_sessions(const MoveSessions& order) noexcept {
   std::uint64_t left = order.most;
   for_each([&](Session& session, Handle) {
     if (left == 0 || !order.concerns(session.backend()) || !session.is_running()) return;
-    --left;
-    session.order_move(order.cause);
+    if (session.order_move(order.cause)) --left;
   });
 }
 
@@ -51,7 +50,7 @@ void Shard::obey(SessionOrder& order) noexcept {
     if (order.what == SessionOrder::What::close) {
       session.end(Reason::closed_by_operator);
     } else if (answer.why_not = session.why_no_requested_move(); answer.why_not == nullptr) {
-      session.order_move(Cause::requested);
+      (void)session.order_move(Cause::requested);
     }
   });
   order.answer.set_value(answer);

@@ -33,7 +33,8 @@ Reroute::Todo Reroute::give_up(Reason reason) noexcept {
 void Reroute::attach(Tick now) noexcept {
   state_ = State::attached;
   since_ = attached_at_ = now;
-  disabled_ = lasting_ = false;
+  disabled_ = 0;
+  lasting_ = false;
   retry_ = 0;
   excluded_.reset();
   ++reroutes_;
@@ -64,7 +65,7 @@ Reroute::Todo Reroute::begin_hold(Tick now, Cause cause, const upstream::Backend
   retry_ = 0;
   excluded_.reset();
   exclude(backend);
-  disabled_ = false;
+  disabled_ = 0;
   if (spent_ >= rules.attempts) return give_up(Reason::no_backend);
   if (spent_ == 0 || rules.hold_ms == 0) {
     state_ = State::attempting;
@@ -117,10 +118,6 @@ Reroute::Todo Reroute::lost(Tick now, Cause cause, const upstream::Backend* back
 }
 
 Reroute::Todo Reroute::move_due(Tick now, Cause cause) noexcept {
-  if (cause == Cause::disabled && has_leg() && !disabled_) {
-    disabled_ = true;
-    disabled_since_ = now;
-  }
   if (state_ != State::attached && state_ != State::settling) return Todo::nothing;
   if (state_ == State::attached) began_ = now;
   cause_ = cause;
@@ -200,8 +197,13 @@ bool Reroute::call_off(Tick now) noexcept {
   if (state_ != State::settling && state_ != State::moving && state_ != State::switching) return false;
   state_ = State::attached;
   since_ = now;
-  disabled_ = false;
   return true;
+}
+
+void Reroute::disabled(Tick now, std::uint32_t nth) noexcept {
+  if (disabled_ == nth) return;
+  disabled_ = nth;
+  disabled_since_ = now;
 }
 
 void Reroute::switched(Tick now) noexcept {
@@ -231,10 +233,7 @@ std::uint32_t Reroute::handing_over_ms(Rules rules) const noexcept {
 
 Reroute::Todo Reroute::tick(Tick now, Rules rules) noexcept {
   forget_old_times(now);
-  if (disabled_ && state_ <= State::moving && elapsed_ms(disabled_since_, now) >= disabled_ms) {
-    disabled_ = false;
-    return Todo::lose;
-  }
+  if (disabled_ != 0 && has_leg() && elapsed_ms(disabled_since_, now) >= disabled_ms) return Todo::lose;
   switch (state_) {
     case State::held:
       if (elapsed_ms(began_, now) >= rules.hold_ms) return give_up(Reason::no_backend);
@@ -272,8 +271,7 @@ std::uint32_t Reroute::patience_ms(Tick now, Rules rules) const noexcept {
 
 std::uint32_t Reroute::next_ms(Tick now, std::uint32_t limit_ms, Rules rules) const noexcept {
   std::uint32_t wait = limit_ms;
-  if (disabled_ && state_ <= State::moving)
-    wait = std::min(wait, remaining_ms(disabled_since_, disabled_ms, now));
+  if (disabled_ != 0 && has_leg()) wait = std::min(wait, remaining_ms(disabled_since_, disabled_ms, now));
   switch (state_) {
     case State::held:
       wait = std::min(wait, static_cast<std::int32_t>(next_at_ - now) > 0 ? next_at_ - now : 0);

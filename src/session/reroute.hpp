@@ -10,6 +10,9 @@
 //                                  hold over: over                └──former_done── handing_over ◄──switched──
 //                                  switching
 //
+// From attached to handing_over `disabled` may run: the present backend's sessions have 5 s to leave, or lose
+// it.
+//
 // Losing the leg while a move is under way makes it a reroute: settling → attempting (asks), moving →
 // attempting (the attempt under way goes on), switching → attached (the new leg is at hand).
 //
@@ -45,7 +48,7 @@ class Reroute {
     switch_over,  ///< at the next message boundary the new leg takes the old one's place
     stay,         ///< the move is off: a new leg, if there is one, is let go
     hand_over,    ///< the old leg has had its time: the new one feeds the client
-    lose,         ///< a `disabled` backend's time to move is over: treat the leg as lost
+    lose,         ///< a `disabled` backend's time is over: treat the leg as lost, or end the hand-over to it
     give_up,      ///< end the session for reason()
   };
   struct Rules {
@@ -88,6 +91,10 @@ class Reroute {
                             std::uint32_t random, Rules rules) noexcept;
   /// A move that has not switched is off; an answer to its attempt is stale. False if there is none.
   [[nodiscard]] bool call_off(Tick now) noexcept;
+  /// The present backend is disabled, for the `nth` time: `disabled_ms` from the first such call on, it is
+  /// lost.
+  void disabled(Tick now, std::uint32_t nth) noexcept;
+  void not_disabled() noexcept { disabled_ = 0; }
   void switched(Tick now) noexcept;
   /// handing_over: the old leg's time begins anew.
   void more_time(Tick now) noexcept;
@@ -142,12 +149,12 @@ class Reroute {
   State state_ = State::attached;
   Cause cause_ = Cause::lost;
   Reason reason_ = Reason::none;
-  bool lasting_ = false;   ///< the leg has proved itself
-  bool disabled_ = false;  ///< the backend is disabled since `disabled_since_`
+  bool lasting_ = false;  ///< the leg has proved itself
   std::uint8_t early_count_ = 0;
-  Tick since_ = 0;    ///< of the present state
-  Tick began_ = 0;    ///< of the hold or the move
-  Tick next_at_ = 0;  ///< held: of the next attempt
+  std::uint32_t disabled_ = 0;  ///< the backend is, for that time, since `disabled_since_`; 0 = it isn't
+  Tick since_ = 0;              ///< of the present state
+  Tick began_ = 0;              ///< of the hold or the move
+  Tick next_at_ = 0;            ///< held: of the next attempt
   Tick attached_at_;
   Tick disabled_since_ = 0;
   std::array<Tick, early_deaths> early_{};

@@ -79,6 +79,7 @@ Reroute::Todo Session::part_from(Peer gone, Cause cause, std::uint16_t answer_co
   if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
   old.seat.backend().count_reroute_from();
   detour().tally = {};
+  set_stranded(false);
   const upstream::Backend* here = &old.seat.backend();
   const Reroute::Todo todo = reroute_.lost(now, cause, here, shard_.random(), reroute_rules());
   detour().why_not = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";
@@ -143,9 +144,7 @@ void Session::perform(Reroute::Todo todo) noexcept {
     case Reroute::Todo::hand_over:
       return hand_over();
     case Reroute::Todo::lose:
-      if (backend()->admin_state() != upstream::AdminState::disabled) return;  // it has come back
-      if (backend_side(current_).given == Given::whole_ones) return detach(Cause::disabled);
-      return end(reason_of_cut(backend_side(current_).given));
+      return lose();
     case Reroute::Todo::give_up:
       drop_waiting();
       note_reroute(reroute_.reason() == Reason::reroute_refused  ? RerouteResult::refused
@@ -278,7 +277,6 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   leg.role = Role::current;
   latest_ = leg.seat.shared_backend();
   latest_->count_reroute_to();
-  removed_ = false;
   ordered_.reset();  // what is still in the queue was about the leg before
   set_stranded(false);
   side(client).relayed_ping_open = false;
@@ -404,6 +402,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
     }
     wait = std::min(wait, std::max(left, turn_again_ms));
   }
+  note_disabled();
   perform(reroute_.tick(now, reroute_rules()));
   if (phase_ != Phase::open) return;
   forget_detour();
@@ -415,7 +414,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
         wait = std::min(wait, left);
       } else {
         move_wait_ms_ = 0;
-        order_move(*cause);
+        (void)order_move(*cause);
       }
     } else {
       set_stranded(false);

@@ -67,7 +67,7 @@ void Session::start(Handle self, Handover& handover) noexcept {
   pump(client);
   pump(first);
   // Its backend's state may have changed while it was on its way here.
-  if (const auto cause = wanted_elsewhere()) order_move(*cause);
+  if (const auto cause = wanted_elsewhere()) (void)order_move(*cause);
   check_if_asked();
 }
 

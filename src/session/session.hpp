@@ -57,8 +57,9 @@ class Session final : public net::Handler, private Timer {
 
   /// The answer to its latest attempt, or to an older one.
   void reply(AttemptReply& answer) noexcept;
-  /// It should leave its backend; its turn comes later. Nothing if it is leaving for a cause as urgent.
-  void order_move(Cause cause) noexcept;
+  /// It should leave its backend; its turn comes later. False if it can't, or is leaving for a cause as
+  /// urgent.
+  bool order_move(Cause cause) noexcept;
   /// For people: why it can't be moved by POST /sessions/ID/move; null if it can.
   [[nodiscard]] const char* why_no_requested_move() const noexcept;
   [[nodiscard]] bool has_order(Cause cause) const noexcept { return ordered_ == cause; }
@@ -250,10 +251,14 @@ class Session final : public net::Handler, private Timer {
   void look_soon() noexcept;
   void arm_closing_timer() noexcept;
   /// Why it should be over by now, or Reason::none; `wait_ms` is lowered to when to ask again.
-  [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) const noexcept;
+  [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) noexcept;
+  /// Its upstream was gone and is back.
+  void forget_revoked_end() noexcept;
 
   // rerouting.cpp: one backend leg after another
   [[nodiscard]] bool can_reroute(Cause cause) const noexcept;
+  /// It has one leg, which may be left for another one.
+  [[nodiscard]] bool can_move(Cause cause) const noexcept;
   /// The current leg is lost. `answer_code` ≠ 0: it has sent a Close, which is answered with this.
   void detach(Cause cause, std::uint16_t answer_code = 0) noexcept;
   [[nodiscard]] Reroute::Todo part_from(Peer gone, Cause cause, std::uint16_t answer_code,
@@ -275,6 +280,8 @@ class Session final : public net::Handler, private Timer {
   void break_off() noexcept;
   void write_close_of_ours(Peer to) noexcept;
   void hand_over() noexcept;
+  void note_disabled() noexcept;
+  void lose() noexcept;
   void former_done(Peer peer) noexcept;
   void let_it_finish() noexcept;
   void begin_move() noexcept;
@@ -283,6 +290,8 @@ class Session final : public net::Handler, private Timer {
   void feed_from(Peer peer) noexcept;
   void stay() noexcept;
   void note_compressed() noexcept;
+  /// Its move, if that has not switched.
+  void call_off(const char* why) noexcept;
   void leave(Peer peer) noexcept;
   void abandon_reroute() noexcept;
   void withdraw_attempt() noexcept;
@@ -391,7 +400,6 @@ class Session final : public net::Handler, private Timer {
   bool compressed_ : 1 = false;    ///< the client has sent a compressed message
   std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
   bool stranded_ : 1 = false;
-  bool removed_ : 1 = false;       ///< its backend is no longer in the configuration
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
 };
 

@@ -35,33 +35,27 @@ void Shard::deliver(std::unique_ptr<InboxItem> item) noexcept {
 }
 
 void Shard::attach(Handover& handover) noexcept {
-  const std::uint64_t generation = handover.generation;
   auto [session, handle] = sessions_->create(*this, handover);
-  const auto gone = gone_upstreams_.find(session->upstream());
-  const bool too_late = gone != gone_upstreams_.end() && generation < gone->second;
   session->start(handle, handover);
-  if (too_late) session->end(Reason::upstream_gone);
+  // Picked before a reload that it is not in any more.
+  if (!session->upstream_state()->is_present()) session->end(Reason::upstream_gone);
   if (closing_for_ != Reason::none) session->end(closing_for_);
 }
 
 void Shard::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
   closing_for_ = reason;
-  end_spread({}, reason, spread);
+  end_spread(reason, spread);
 }
 
-void Shard::end_upstreams(const std::unordered_set<std::string>& upstreams, std::uint64_t generation,
-                          std::chrono::milliseconds spread) noexcept {
-  for (const std::string& upstream : upstreams) gone_upstreams_[upstream] = generation;
-  end_spread(upstreams, Reason::upstream_gone, spread);
+void Shard::end_upstreams(std::chrono::milliseconds spread) noexcept {
+  end_spread(Reason::upstream_gone, spread);
 }
 
-// No upstreams = everybody.
-void Shard::end_spread(const std::unordered_set<std::string>& upstreams, Reason reason,
-                       std::chrono::milliseconds spread) noexcept {
+void Shard::end_spread(Reason reason, std::chrono::milliseconds spread) noexcept {
   std::vector<Session*> leaving;
   sessions_->for_each([&](Session& session, Handle) {
-    if (session.is_running() && (upstreams.empty() || upstreams.contains(session.upstream())))
-      leaving.push_back(&session);
+    const bool stays = reason == Reason::upstream_gone && session.upstream_state()->is_present();
+    if (session.is_running() && !stays) leaving.push_back(&session);
   });
   const Tick now = loop_.now();
   for (std::size_t n = 0; n < leaving.size(); ++n) {

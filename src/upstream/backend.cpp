@@ -107,6 +107,12 @@ std::uint64_t Backend::max_sessions() const noexcept {
   return max_sessions_.load(std::memory_order_relaxed);
 }
 
+void Backend::set_admin_state(AdminState state) noexcept {
+  const AdminState before = admin_.exchange(state, std::memory_order_relaxed);
+  if (state == AdminState::disabled && before != state)
+    times_disabled_.fetch_add(1, std::memory_order_relaxed);
+}
+
 void Backend::set_max_sessions(std::uint64_t sessions) noexcept {
   max_sessions_.store(sessions, std::memory_order_relaxed);
 }

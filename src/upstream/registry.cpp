@@ -19,6 +19,15 @@ std::shared_ptr<Backend> Registry::find(const std::string& upstream, const std::
   return found == backends_.end() ? nullptr : found->second;
 }
 
+// The sessions of an upstream that is gone are being closed: they are not to move.
+void Registry::set_members(const std::map<std::string, std::set<std::string>>& members) {
+  for (const auto& [name, state] : states_) state->set_present(members.contains(name));
+  for (const auto& [key, backend] : backends_) {
+    const auto found = members.find(key.first);
+    if (found != members.end()) backend->set_member(found->second.contains(key.second));
+  }
+}
+
 // If ours is the only reference, nobody else can make another one, so the count can't lie.
 std::size_t Registry::forget_unused() {
   const auto unused = [](const auto& entry) { return entry.second.use_count() == 1; };

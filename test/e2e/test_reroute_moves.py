@@ -234,6 +234,30 @@ def test_a_removed_backend_loses_its_sessions_and_no_message(start, node_echo, c
     assert reroutes.reroutes(proxy, cause="removed", result="attached") == 15
 
 
+def test_a_backend_that_is_removed_and_brought_back_keeps_its_sessions(start, puppet):
+    """Story: only the first reload was told to the sessions; they went on leaving the backend, and counted as
+    stranded for ever."""
+    one, two = puppet(), puppet()
+
+    def backends(*others, limit):
+        config = reroutes.config(one.address, *others)
+        config["upstreams"][0]["backends"][0]["max_sessions"] = limit
+        return config
+    proxy = start(backends(two.address, limit=1))
+    clients = [wire.open_session(proxy.public) for _ in range(3)]
+    reroutes.wait_sessions(proxy, two.address, 2)
+    proxy.reload(backends(limit=1))
+    harness.eventually(lambda: proxy.metric("holdfast_sessions_stranded") == 2, what="two stranded sessions")
+    proxy.reload(backends(two.address, limit=1))
+    harness.eventually(lambda: proxy.metric("holdfast_sessions_stranded") == 0, what="no stranded session")
+    proxy.reload(backends(two.address, limit=0))  # now they could go
+    time.sleep(5)  # a move that found nobody is tried again after 4 s at the latest
+    assert reroutes.reroutes(proxy, cause="removed", result="attached") == 0
+    assert proxy.backends()[two.address]["sessions"] == 2
+    for client in clients:
+        client.close()
+
+
 def test_check_tells_how_many_sessions_a_reload_would_move(start, puppet, tmp_path):
     one, two = puppet(), puppet()
     proxy = start(reroutes.config(one.address, two.address))

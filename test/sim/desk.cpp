@@ -50,7 +50,7 @@ std::shared_ptr<upstream::Backend> World::pick(const Attempt& attempt) {
   std::vector<std::shared_ptr<upstream::Backend>> free;
   for (const auto& home : homes_) {
     const bool excluded = std::ranges::find(attempt.exclude, home.get()) != attempt.exclude.end();
-    if (home->eligible() && !excluded) free.push_back(home);
+    if (home->eligible() && home->is_member() && !excluded) free.push_back(home);
   }
   return free.empty() ? nullptr : free[random_.below(free.size())];
 }
@@ -112,6 +112,7 @@ void World::order() {
     const auto& home = homes_[random_.below(homes)];
     home->set_admin_state(upstream::AdminState::active);
     home->set_health(upstream::Health::healthy);
+    home->set_member(true);
     return;
   }
   constexpr Cause polite[] = {Cause::draining, Cause::removed, Cause::rebalance, Cause::requested};
@@ -127,6 +128,7 @@ void World::set_state(Cause cause) {
   Backend* leg = newest_leg();
   const auto& home = random_.chance(80) && leg != nullptr ? leg->home : homes_[random_.below(homes)];
   if (cause == Cause::draining) home->set_admin_state(upstream::AdminState::draining);
+  if (cause == Cause::removed) home->set_member(false);
   if (cause == Cause::disabled) home->set_admin_state(upstream::AdminState::disabled);
   if (cause == Cause::unhealthy) home->set_health(upstream::Health::unhealthy);
 }
@@ -177,8 +179,8 @@ void World::end_by(Reason reason) {
     stage_.shard.send(std::make_unique<session::EndSessions>(reason, spread));
   } else if (reason == Reason::upstream_gone) {
     facts_.gone = true;
-    stage_.shard.send(std::make_unique<session::UpstreamsGone>(std::unordered_set<std::string>{"chat"},
-                                                               stage_.generation + 1, spread));
+    upstream_->set_present(false);
+    stage_.shard.send(std::make_unique<session::UpstreamsGone>(spread));
   } else {
     facts_.told_to_close = true;
     auto wish = std::make_unique<session::SessionOrder>();

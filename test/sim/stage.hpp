@@ -35,7 +35,6 @@ class Stage final : private session::AccessSink, private session::WarningSink, p
   metrics::PumpCells pump_cells;
   metrics::SessionCells open_sessions;
   session::Shard shard{{0, pump_cells, *this, *this, ping_marker, this, 256ULL << 20, shards, nullptr}};
-  std::uint64_t generation = 2;  ///< of the next session; the upstream is removed at odd ones
 
  private:
   void ask(std::unique_ptr<session::Attempt> attempt) noexcept override { run_->asked(std::move(attempt)); }

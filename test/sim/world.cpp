@@ -65,8 +65,6 @@ void World::begin() {
   handover->open_sessions = &stage_.open_sessions;
   handover->early_to_backend = client_.early();
   handover->early_to_client = leg.early();
-  stage_.generation += 2;
-  handover->generation = stage_.generation;
   handover->id.bytes[0] = 1;
   if (facts_.continuable) {
     continuation_ = std::make_shared<session::Continuation>(

@@ -55,7 +55,6 @@ struct Handover final : ShardItem {
   Story story;                                     ///< upstream and backend are taken from the seat
   std::string early_to_backend;                    ///< what the client sent behind its request
   std::string early_to_client;                     ///< what the backend sent behind its 101
-  std::uint64_t generation = 0;                    ///< of the snapshot under which its backend was picked
   SessionId id;
   std::shared_ptr<const Continuation> continuation;  ///< null = it can't be rerouted
   Continuity continuity = Continuity::whole;

@@ -17,7 +17,7 @@ namespace holdfast::session {
 
 /// Sessions on these backends are to move (make before break), each shard at its share of the upstream's
 /// move_rate. `most`: how many of this shard's at most. Sessions whose route has no such occasion in
-/// `reroute.on` stay.
+/// `reroute.on`, or that can't move now, stay and are not counted.
 struct MoveSessions final : ShardItem {
   using Backends = std::vector<std::shared_ptr<const upstream::Backend>>;
   MoveSessions(Backends of, Cause why, std::uint64_t at_most)

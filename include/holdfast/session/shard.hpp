@@ -8,11 +8,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "holdfast/base/slab.hpp"
@@ -73,11 +71,10 @@ class Shard final : private net::Host {
   void move_sessions(const MoveSessions& order) noexcept;
   void list(ListSessions& order) noexcept;
   void obey(SessionOrder& order) noexcept;
-  /// Closes sessions for `reason`, spread evenly over `spread`: all of them, or those of some upstreams.
+  /// Closes all sessions for `reason`, spread evenly over `spread`; those that still arrive, at once.
   void end_all(Reason reason, std::chrono::milliseconds spread) noexcept;
-  /// Those that still arrive from snapshots before `generation` are ended at once.
-  void end_upstreams(const std::unordered_set<std::string>& upstreams, std::uint64_t generation,
-                     std::chrono::milliseconds spread) noexcept;
+  /// Closes those of upstreams that are gone, spread as above, unless one is back when their turn comes.
+  void end_upstreams(std::chrono::milliseconds spread) noexcept;
   /// Ends what is left without a word.
   void cut_all() noexcept;
 
@@ -116,8 +113,7 @@ class Shard final : private net::Host {
   void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
-  void end_spread(const std::unordered_set<std::string>& upstreams, Reason reason,
-                  std::chrono::milliseconds spread) noexcept;
+  void end_spread(Reason reason, std::chrono::milliseconds spread) noexcept;
   void deliver(std::unique_ptr<InboxItem> item) noexcept override;
   void on_turn_end() noexcept override;
   void on_turn_measured(std::chrono::nanoseconds busy) noexcept override;
@@ -128,7 +124,6 @@ class Shard final : private net::Host {
   std::unique_ptr<Slab<Session>> sessions_;
   std::vector<Handle> retired_;
   std::vector<std::string> mute_to_pings_;
-  std::map<std::string, std::uint64_t> gone_upstreams_;  ///< with the generation that no longer has them
   Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
   std::atomic<std::uint64_t> hold_memory_;
   std::mt19937_64 random_;
@@ -148,12 +143,9 @@ struct EndSessions final : ShardItem {
 
 /// A reload that removed upstreams. One item for all of them: a shard looks at all its sessions.
 struct UpstreamsGone final : ShardItem {
-  UpstreamsGone(std::unordered_set<std::string> names, std::uint64_t since, std::chrono::milliseconds over)
-      : upstreams(std::move(names)), generation(since), spread(over) {}
-  std::unordered_set<std::string> upstreams;
-  std::uint64_t generation;
+  explicit UpstreamsGone(std::chrono::milliseconds over) : spread(over) {}
   std::chrono::milliseconds spread;
-  void deliver_to(Shard& shard) noexcept override { shard.end_upstreams(upstreams, generation, spread); }
+  void deliver_to(Shard& shard) noexcept override { shard.end_upstreams(spread); }
 };
 
 struct CutSessions final : ShardItem {

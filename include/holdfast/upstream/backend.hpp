@@ -4,7 +4,7 @@
 //
 // Ownership: shared_ptr, from the Registry, from each snapshot's Upstream and from each Seat.
 // Threads: setup and pump threads read, pick and drop seats; only the control thread writes health,
-// administrative state, weight and max_sessions. Every function may be called in every thread.
+// administrative state, membership, weight and max_sessions. Every function may be called in every thread.
 #pragma once
 
 #include <array>
@@ -60,6 +60,12 @@ class Backend {
 
   [[nodiscard]] Health health() const noexcept { return health_.load(std::memory_order_relaxed); }
   [[nodiscard]] AdminState admin_state() const noexcept { return admin_.load(std::memory_order_relaxed); }
+  // How often it has become disabled: tells a new order from one that was given before.
+  [[nodiscard]] std::uint32_t times_disabled() const noexcept {
+    return times_disabled_.load(std::memory_order_relaxed);
+  }
+  // Among its upstream's backends in the config in force; as before where the upstream itself is not in it.
+  [[nodiscard]] bool is_member() const noexcept { return member_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
   // healthy (or not yet probed), not ejected, active.
   [[nodiscard]] bool eligible() const noexcept;
@@ -82,7 +88,8 @@ class Backend {
 
   // Control thread.
   void set_health(Health health) noexcept { health_.store(health, std::memory_order_relaxed); }
-  void set_admin_state(AdminState state) noexcept { admin_.store(state, std::memory_order_relaxed); }
+  void set_admin_state(AdminState state) noexcept;
+  void set_member(bool member) noexcept { member_.store(member, std::memory_order_relaxed); }
   void set_weight(std::uint32_t weight) noexcept { weight_.store(weight, std::memory_order_relaxed); }
   // Sessions above a lowered limit stay.
   void set_max_sessions(std::uint64_t sessions) noexcept;
@@ -119,6 +126,8 @@ class Backend {
   // Written by the control thread.
   std::atomic<Health> health_{Health::unknown};
   std::atomic<AdminState> admin_{AdminState::active};
+  std::atomic<std::uint32_t> times_disabled_{0};
+  std::atomic<bool> member_{true};
   std::atomic<std::uint32_t> weight_{1};
   std::atomic<std::uint64_t> max_sessions_{0};
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,9 @@ class Registry {
 
   // The upstream's state, made at the first call of a name.
   [[nodiscard]] std::shared_ptr<UpstreamState> state(const std::string& upstream);
+
+  // What is in the config in force now: addresses by upstream. Tells all upstreams and backends.
+  void set_members(const std::map<std::string, std::set<std::string>>& members);
 
   // Forgets the backends and upstream states that no snapshot and no session holds any more; how many
   // backends. Call it once old snapshots are gone, and now and then: sessions end later.

@@ -62,6 +62,11 @@ class UpstreamState {
   [[nodiscard]] TokenBucket& reroute_pace() noexcept { return reroute_pace_; }
   [[nodiscard]] RetryBudget& retries() noexcept { return retries_; }
 
+  /// In the config in force. When it goes its sessions are closed, those aside whose turn has not come when
+  /// it is back.
+  [[nodiscard]] bool is_present() const noexcept { return present_.load(std::memory_order_relaxed); }
+  void set_present(bool present) noexcept { present_.store(present, std::memory_order_relaxed); }
+
   std::atomic<std::uint32_t> move_rate{500};  ///< planned moves a second, over all threads; 0 = no limit
 
   void count(Cause cause, RerouteResult result) noexcept {
@@ -75,6 +80,7 @@ class UpstreamState {
 
  private:
   const std::string name_;
+  std::atomic<bool> present_{true};
   TokenBucket reroute_pace_{5'000};
   RetryBudget retries_;
   std::array<std::array<std::atomic<std::uint64_t>, reroute_result_count>, cause_count> reroutes_{};

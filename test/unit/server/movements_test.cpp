@@ -254,5 +254,21 @@ TEST_CASE("an upstream that goes while it is evened out is forgotten") {
   CHECK(all.told().empty());
 }
 
+// Story: six reloads in a row, and a removed backend was forgotten with its counts and administrative state.
+TEST_CASE("reloads in a row don't hasten the forgetting of a removed backend") {
+  Setting all;
+  all.serve({"a", "b"});
+  all.serve({"b"});
+  for (int reloads = 0; reloads < 10; ++reloads) {
+    all.serve({"b"});
+    all.pass(seconds(1));
+  }
+  (void)all.told();
+  all.sit("a", 1);  // a handshake that was under way
+  all.serve({"b"});
+  all.pass(seconds(1));
+  CHECK(all.told() == Strings{"a removed all"});
+}
+
 }  // namespace
 }  // namespace holdfast::server::test

@@ -217,7 +217,6 @@ struct Opening {
   std::string early_to_client = {};
   std::uint8_t allowed_rsv = 0;
   std::string upstream = "chat";
-  std::uint64_t generation = 0;
   Continuity continuity = Continuity::whole;
   /// Puts something around a leg before it is handed over; gets its descriptor.
   std::unique_ptr<net::Leg> (*wrap_client)(std::unique_ptr<net::Leg>, int) = nullptr;
@@ -278,7 +277,6 @@ class Running {
     handover->early_to_backend = how.early_to_backend;
     handover->early_to_client = how.early_to_client;
     handover->allowed_rsv = how.allowed_rsv;
-    handover->generation = how.generation;
     handover->continuity = how.continuity;
     shard.expect_one();
     shard.send(std::move(handover));
@@ -351,6 +349,8 @@ struct Rerouting : Running {
   }
   void move(Cause cause) {
     if (cause == Cause::draining) backend->set_admin_state(upstream::AdminState::draining);
+    if (cause == Cause::disabled) backend->set_admin_state(upstream::AdminState::disabled);
+    if (cause == Cause::removed) backend->set_member(false);
     if (cause == Cause::unhealthy) backend->set_health(upstream::Health::unhealthy);
     shard.send(std::make_unique<MoveSessions>(MoveSessions::Backends{backend}, cause, 1'000));
   }

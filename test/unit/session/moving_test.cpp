@@ -313,5 +313,42 @@ TEST_CASE("a move is off when the client begins to compress with a context") {
   CHECK(ends.backend.expect().payload == "squeezed");
 }
 
+// Story: what an order had said of a removed backend was believed for ever, also when a reload brought it
+// back: its sessions went on leaving it, and counted as stranded.
+TEST_CASE("a session of a backend that was removed and is back stays, and is not stranded") {
+  Rerouting running;
+  const Ends ends = running.open_and_greet();
+  running.move(Cause::removed);
+  auto attempt = running.desk.next();
+  running.refuse(*attempt, AttemptResult::nobody);
+  CHECK(running.notes.next_reroute()->result == RerouteResult::stayed);
+  running.sync();
+  CHECK(running.pump_cells.stranded.value() == 1);
+  attempt = running.desk.next();  // it tries again
+  running.backend->set_member(true);
+  running.refuse(*attempt, AttemptResult::nobody);
+  running.sync();
+  CHECK(running.pump_cells.stranded.value() == 0);
+}
+
+TEST_CASE("a session that comes late to a removed backend leaves it") {
+  Rerouting running;
+  running.backend->set_member(false);
+  const Ends ends = running.open_and_greet();
+  CHECK(running.desk.next()->cause == Cause::removed);
+}
+
+// Story: a hand-over lasted as long as its client read nothing, also when its target was disabled.
+TEST_CASE("a disabled backend loses its sessions after 5 s, also those that are being handed over to it") {
+  Slow slow;
+  slow.move(Cause::unhealthy);
+  const End next = slow.answer(*slow.desk.next());
+  CHECK(slow.ends->backend.expect().code() == 1001);
+  slow.other_backend->set_admin_state(upstream::AdminState::disabled);
+  slow.shard.send(
+      std::make_unique<MoveSessions>(MoveSessions::Backends{slow.other_backend}, Cause::disabled, 1));
+  CHECK(slow.desk.next()->cause == Cause::disabled);
+}
+
 }  // namespace
 }  // namespace holdfast::session::test

@@ -59,9 +59,6 @@ TEST_CASE("a move can be called off until it has switched") {
     CHECK(old.reroute.state() == State::attached);
     CHECK_FALSE(old.reroute.attempt_under_way());
   }
-  (void)old.reroute.move_due(old.now, Cause::disabled);
-  CHECK(old.reroute.call_off(old.now));
-  CHECK(old.reroute.tick(old.now + Reroute::disabled_ms, rules) == Todo::nothing);
 }
 
 TEST_CASE("when nobody else is left the excluded ones are tried again") {
@@ -318,13 +315,48 @@ TEST_CASE("losing the leg in the middle of a move makes it a reroute") {
 
 TEST_CASE("what has not left a disabled backend after five seconds is lost, also between two tries") {
   Old old;
+  old.reroute.disabled(old.now, 1);
   (void)old.reroute.move_due(old.now, Cause::disabled);
   (void)old.reroute.failed(old.now + 10, AttemptResult::nobody, nullptr, 0, rules);
+  old.reroute.disabled(old.now + 2'000, 1);
   (void)old.reroute.move_due(old.now + 2'000, Cause::disabled);
   (void)old.reroute.failed(old.now + 2'010, AttemptResult::nobody, nullptr, 0, rules);
   CHECK(old.reroute.tick(old.now + 4'999, rules) == Todo::nothing);
   CHECK(old.reroute.tick(old.now + 5'000, rules) == Todo::lose);
+  CHECK(old.reroute.next_ms(old.now + 4'999, 60'000, rules) == 1);
   CHECK(old.reroute.lost(old.now + 5'000, Cause::disabled, backend_b, 0, rules) == Todo::ask);
+}
+
+TEST_CASE("a disabled backend's time runs whatever its session does, until it has another leg") {
+  Old old;
+  const Tick end = old.now + Reroute::disabled_ms;
+  old.reroute.disabled(old.now, 1);
+  SUBCASE("no move is due") {
+    CHECK(old.reroute.tick(end, rules) == Todo::lose);
+  }
+  SUBCASE("its move is called off") {
+    (void)old.reroute.move_due(old.now, Cause::disabled);
+    CHECK(old.reroute.call_off(old.now));
+    CHECK(old.reroute.tick(end, rules) == Todo::lose);
+  }
+  SUBCASE("the new leg is there and finds no boundary") {
+    (void)old.reroute.move_due(old.now, Cause::disabled);
+    (void)old.reroute.ready(old.now + 1);
+    CHECK(old.reroute.tick(end, rules) == Todo::lose);
+    CHECK(old.reroute.lost(end, Cause::disabled, backend_b, 0, rules) == Todo::attach);
+  }
+  SUBCASE("the new leg is written to: the time was the old one's") {
+    (void)old.reroute.move_due(old.now, Cause::disabled);
+    (void)old.reroute.ready(old.now + 1);
+    old.reroute.switched(old.now + 1);
+    CHECK(old.reroute.tick(end, rules) == Todo::nothing);
+    old.reroute.disabled(end, 1);  // the new one's
+    CHECK(old.reroute.tick(end + Reroute::disabled_ms, rules) == Todo::lose);
+  }
+  SUBCASE("it is back") {
+    old.reroute.not_disabled();
+    CHECK(old.reroute.tick(end, rules) == Todo::nothing);
+  }
 }
 
 TEST_CASE("a backend that says goodbye has not been killed by its session") {
@@ -358,6 +390,15 @@ TEST_CASE("a closing session asks for nothing and says whether an attempt was un
   (void)held.reroute.lost(held.now, Cause::lost, backend_b, 0, rules);
   CHECK(held.reroute.close());
   CHECK(held.reroute.tick(held.now + 60'000, rules) == Todo::nothing);
+}
+
+// Story: disabled, enabled and disabled again: the second time ended 5 s after the first.
+TEST_CASE("each time that a backend is disabled its sessions have five seconds") {
+  Old old;
+  old.reroute.disabled(old.now, 1);
+  old.reroute.disabled(old.now + 4'000, 2);
+  CHECK(old.reroute.tick(old.now + 8'999, rules) == Todo::nothing);
+  CHECK(old.reroute.tick(old.now + 9'000, rules) == Todo::lose);
 }
 
 }  // namespace

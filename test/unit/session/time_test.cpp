@@ -20,13 +20,12 @@ void leaves_with(Ends& ends, std::uint16_t code) {
   CHECK(ends.backend.read_to_end().empty());
 }
 
-using Names = std::unordered_set<std::string>;
-
-void order_end(Running& running, Reason reason, Milliseconds spread, Names upstreams = {}) {
-  if (upstreams.empty()) {
+void order_end(Running& running, Reason reason, Milliseconds spread) {
+  if (reason != Reason::upstream_gone) {
     running.shard.send(std::make_unique<EndSessions>(reason, spread));
   } else {
-    running.shard.send(std::make_unique<UpstreamsGone>(std::move(upstreams), 1, spread));
+    running.upstream->set_present(false);
+    running.shard.send(std::make_unique<UpstreamsGone>(spread));
   }
 }
 
@@ -100,10 +99,9 @@ TEST_CASE("a drain whose client never answers gives the backend 1001 after close
 TEST_CASE("removed upstreams cost their sessions a 1012, and only them") {
   Running running;
   Ends gone = running.open_and_greet();
-  Ends gone_too = running.open_and_greet({.upstream = "weather"});
   Ends other = running.open_and_greet({.upstream = "news"});
-  order_end(running, Reason::upstream_gone, Milliseconds(0), {"chat", "weather", "nobody's"});
-  for (Ends* each : {&gone, &gone_too}) leaves_with(*each, 1012);
+  order_end(running, Reason::upstream_gone, Milliseconds(0));
+  leaves_with(gone, 1012);
   CHECK(running.notes.next_record()->reason == Reason::upstream_gone);
   other.client.send(from_client("what happened?"));
   CHECK(other.backend.expect().payload == "what happened?");
@@ -111,14 +109,29 @@ TEST_CASE("removed upstreams cost their sessions a 1012, and only them") {
 
 TEST_CASE("who still arrives for a removed upstream is sent away, unless a later snapshot has it again") {
   Running running;
-  running.shard.send(std::make_unique<UpstreamsGone>(Names{"chat"}, 5, Milliseconds(0)));
-  Opening how;
-  how.generation = 4;
-  Ends late = running.open(how);
+  order_end(running, Reason::upstream_gone, Milliseconds(0));
+  Ends late = running.open();
   CHECK(late.client.expect().code() == 1012);
-  how.generation = 6;
-  Ends again = running.open_and_greet(how);
+  running.upstream->set_present(true);
+  Ends again = running.open_and_greet();
   CHECK(running.shard.load() == 2);
+}
+
+// Story: a reload without an upstream and the next one with it: all its sessions were closed.
+TEST_CASE("an upstream that is back in time keeps the sessions whose turn has not come") {
+  Running running;
+  Ends first = running.open_and_greet();
+  Ends second = running.open_and_greet();
+  order_end(running, Reason::upstream_gone, Milliseconds(600));
+  CHECK(first.client.expect().code() == 1012);
+  running.upstream->set_present(true);
+  CHECK_FALSE(second.client.wait(POLLIN, Milliseconds(500)));
+  second.client.send(from_client("still here"));
+  CHECK(second.backend.expect().payload == "still here");
+  SUBCASE("and a drain that comes then is not forgotten") {
+    order_end(running, Reason::drain, Milliseconds(0));
+    CHECK(second.client.expect().code() == 1001);
+  }
 }
 
 TEST_CASE("a half-closed client is drained like the others, and can read why it ends") {

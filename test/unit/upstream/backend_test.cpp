@@ -176,5 +176,39 @@ TEST_CASE("reroutes are counted where they left and where they came to") {
   CHECK(one->reroutes_to() == 2);
 }
 
+TEST_CASE("a backend is a member while the config has it; where its upstream is gone, nothing changes") {
+  Registry registry;
+  const auto one = registry.find_or_create("chat", "a:1");
+  const auto other = registry.find_or_create("chat", "b:1");
+  const auto elsewhere = registry.find_or_create("news", "a:1");
+  CHECK(one->is_member());
+  registry.set_members({{"chat", {"b:1"}}, {"news", {"a:1"}}});
+  CHECK_FALSE(one->is_member());
+  CHECK(other->is_member());
+  CHECK(elsewhere->is_member());
+  registry.set_members({{"chat", {"a:1"}}});
+  CHECK(one->is_member());
+  CHECK_FALSE(other->is_member());
+  CHECK(elsewhere->is_member());
+  CHECK(one->upstream_state()->is_present());
+  CHECK_FALSE(elsewhere->upstream_state()->is_present());
+  registry.set_members({{"news", {"b:1"}}});
+  CHECK_FALSE(one->upstream_state()->is_present());
+  CHECK(elsewhere->upstream_state()->is_present());
+  CHECK(one->is_member());
+  CHECK_FALSE(other->is_member());
+  CHECK_FALSE(elsewhere->is_member());
+}
+
+TEST_CASE("a backend counts how often it has become disabled") {
+  const auto one = backend();
+  one->set_admin_state(AdminState::disabled);
+  one->set_admin_state(AdminState::disabled);
+  CHECK(one->times_disabled() == 1);
+  one->set_admin_state(AdminState::active);
+  one->set_admin_state(AdminState::disabled);
+  CHECK(one->times_disabled() == 2);
+}
+
 }  // namespace
 }  // namespace holdfast::upstream
