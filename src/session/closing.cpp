@@ -329,29 +329,4 @@ void Session::cut(Reason reason) noexcept {
   }
 }
 
-void Session::record() noexcept {
-  const Tick now = shard_.loop().now();
-  const std::chrono::milliseconds duration{age_ms(now)};
-  cells_.end(reason_, close_code_);
-  shard_.surroundings().cells.session_duration.observe(duration);
-  open_sessions_.open.add(-1);
-  shard_.session_ended();
-  tell_moved();
-  set_stranded(false);
-  for (const Peer peer : backend_peers()) backend_side(peer).seat = {};
-  auto entry = std::make_unique<AccessRecord>();
-  entry->story = story_.unpack();
-  entry->story.upstream = upstream();
-  entry->story.backend = latest_->address();
-  entry->route = route_.name();
-  entry->duration = duration;
-  entry->to_backend = to_backend_;
-  entry->to_client = to_client_;
-  entry->reroutes = reroute_.reroutes();
-  entry->close_code = close_code_;
-  entry->reason = reason_;
-  entry->closed_by = closed_by_;
-  shard_.surroundings().access.record(std::move(entry));
-}
-
 }  // namespace holdfast::session

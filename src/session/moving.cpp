@@ -193,14 +193,6 @@ void Session::former_done(Peer peer) noexcept {
   look_soon();
 }
 
-void Session::tell_moved() noexcept {
-  if (detour_ == nullptr || detour_->moved == nullptr) return;
-  auto record = std::move(detour_->moved);
-  record->unconfirmed = std::exchange(detour_->former_pending, 0);
-  cells_.unconfirmed.add(record->unconfirmed);
-  tell_attached(std::move(record));
-}
-
 void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
   if (is_by_state(reroute_.cause()) && !wanted_elsewhere()) return call_off("its backend is back");
   // Nor is a backend told to end what its client has stopped reading: it would not wait for that one.

@@ -4,7 +4,7 @@
 //
 // Where things are: session.cpp the legs and their readiness; to_backend.cpp and to_client.cpp the two pumps;
 // closing.cpp how it ends; keepalive.cpp what time does; rerouting.cpp one backend leg after another;
-// moving.cpp the planned ones.
+// moving.cpp the planned ones; records.cpp what is told of it.
 //
 // Thread: its shard's. Lifetime: a slab slot of the shard, freed at the end of the turn in which all legs
 // are gone. Invariants, checked by `check_invariants`:
@@ -237,7 +237,6 @@ class Session final : public net::Handler, private Timer {
   void finish(Peer to) noexcept;
   void linger(Peer peer) noexcept;
   void drop(Peer peer) noexcept;
-  void record() noexcept;
 
   // keepalive.cpp: time
   void on_timer(Tick now) override;
@@ -297,18 +296,21 @@ class Session final : public net::Handler, private Timer {
   void withdraw_attempt() noexcept;
   void drop_waiting() noexcept;
   void look_at_reroute(Tick now, std::uint32_t& wait_ms) noexcept;
-  void note_reroute(RerouteResult result, const char* detail) noexcept;
-  [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;
-  /// The pause is over.
-  void tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept;
-  /// The former leg has had its last word, or the session ends.
-  void tell_moved() noexcept;
   void set_stranded(bool stranded) noexcept;
   [[nodiscard]] bool is_quiet(Tick now) const noexcept;
   [[nodiscard]] bool at_switching_point() const noexcept;
   [[nodiscard]] std::optional<Cause> wanted_elsewhere() const noexcept;
   [[nodiscard]] Reroute::Rules reroute_rules() const noexcept;
   [[nodiscard]] Peer free_slot() noexcept;
+
+  // records.cpp: what is told of it
+  void record() noexcept;
+  void note_reroute(RerouteResult result, const char* detail) noexcept;
+  [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;
+  /// The pause is over.
+  void tell_attached(std::unique_ptr<RerouteRecord> entry) noexcept;
+  /// The former leg has had its last word, or the session ends.
+  void tell_moved() noexcept;
 
   /// A backend's; `second` only where there is a detour.
   [[nodiscard]] const BackendSide& backend_side(Peer peer) const noexcept {
