@@ -186,7 +186,11 @@ Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Ba
   if (left_out) excluded_.reset();
   exclude(tried);
   const bool others = left_out || (tried != nullptr && retry_ < 2);
-  next_at_ = now + (others ? random % first_backoff_ms : backoff_ms(retry_, random));
+  std::uint32_t wait = others ? random % first_backoff_ms : backoff_ms(retry_, random);
+  // A backend that answers 503 while it warms up: the attempts that are left are spread over the hold.
+  if (!others && result == AttemptResult::misfit)
+    wait = std::max(wait, remaining_ms(began_, rules.hold_ms, now) / (rules.attempts - spent_ + 1));
+  next_at_ = now + wait;
   ++retry_;
   state_ = State::held;
   since_ = now;

@@ -126,6 +126,24 @@ TEST_CASE("answers that don't fit use up the attempts, a refusal ends it at once
   CHECK(refused.reroute.reason() == Reason::reroute_refused);
 }
 
+// Story: the only backend answered 503 for its first two seconds; the attempts were used up before.
+TEST_CASE("attempts that don't fit are spread over the hold when there is nobody else") {
+  for (const std::uint32_t random : {0U, 12'345U, 0xffff'ffffU}) {
+    Old old;
+    CHECK(old.reroute.lost(old.now, Cause::lost, backend_a, random, rules) == Todo::ask);
+    Tick now = old.now;
+    std::uint32_t failures = 1;
+    while (old.reroute.failed(now, AttemptResult::misfit, backend_a, random, rules) != Todo::give_up) {
+      ++failures;
+      while (old.reroute.tick(now, rules) != Todo::ask) ++now;
+      REQUIRE(old.reroute.state() == State::attempting);
+    }
+    CHECK(failures == rules.attempts);
+    CHECK(now - old.now > 5'000);
+    CHECK(now - old.now < rules.hold_ms);
+  }
+}
+
 TEST_CASE("attempts count again from zero once a leg has lived ten seconds") {
   Old old;
   const Reroute::Rules two{10'000, 2, 5'000};
