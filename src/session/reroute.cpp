@@ -8,6 +8,7 @@ namespace holdfast::session {
 namespace {
 constexpr std::uint32_t first_backoff_ms = 50;
 constexpr std::uint32_t longest_backoff_ms = 1'000;
+constexpr std::uint32_t longest_spread_ms = 2'000;
 
 // Half of it for sure, the other half by chance, so that sessions that lost one backend together don't come
 // back together.
@@ -187,9 +188,11 @@ Reroute::Todo Reroute::failed(Tick now, AttemptResult result, const upstream::Ba
   exclude(tried);
   const bool others = left_out || (tried != nullptr && retry_ < 2);
   std::uint32_t wait = others ? random % first_backoff_ms : backoff_ms(retry_, random);
-  // A backend that answers 503 while it warms up: the attempts that are left are spread over the hold.
-  if (!others && result == AttemptResult::misfit)
-    wait = std::max(wait, remaining_ms(began_, rules.hold_ms, now) / (rules.attempts - spent_ + 1));
+  // A backend that answers 503 while it warms up: the attempts that are left must last for a while.
+  if (!others && result == AttemptResult::misfit) {
+    const std::uint32_t share = remaining_ms(began_, rules.hold_ms, now) / (rules.attempts - spent_ + 1);
+    wait = std::max(wait, std::min(share, longest_spread_ms));
+  }
   next_at_ = now + wait;
   ++retry_;
   state_ = State::held;
