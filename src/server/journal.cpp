@@ -14,6 +14,7 @@ namespace holdfast::server {
 namespace {
 
 // Milliseconds and UTC, as a machine reads them.
+constexpr std::chrono::milliseconds gathering{5};
 constexpr const char* text_pattern = "%Y-%m-%dT%H:%M:%S.%eZ %v";
 
 spdlog::level::level_enum spdlog_level(config::LogLevel level) {
@@ -133,6 +134,8 @@ void Journal::run() {
       if (outputs_.access != nullptr) outputs_.access->flush();
     }
     if (last) return;
+    // So that under load one wake-up serves many: each costs a pump thread a system call.
+    if (something) std::this_thread::sleep_for(gathering);
     // The look above may have taken the ring of a stop that it did not know of yet.
     if (stopping_.load(std::memory_order_acquire)) continue;
     pollfd wait{inbox_.wake_descriptor(), POLLIN, 0};
