@@ -12,12 +12,15 @@ namespace holdfast::net {
 
 namespace {
 
+// A frame of 16 KiB in one read; more than 32 KiB leave the cache before they are written.
+constexpr std::size_t read_bytes = 32UL * 1024;
+
 class PlainLeg final : public Leg {
  public:
   explicit PlainLeg(Socket socket) noexcept : socket_(std::move(socket)) {}
 
   IoResult read(std::span<std::byte> into) noexcept override {
-    const std::size_t asked = std::min(into.size(), CipherScratch::capacity);
+    const std::size_t asked = std::min(into.size(), read_bytes);
     const ssize_t got = recv(socket_.get(), into.data(), asked, 0);
     if (got > 0) {
       const auto bytes = static_cast<std::size_t>(got);
