@@ -98,6 +98,7 @@ void Session::look(Tick now) noexcept {
       return lost(feeding());
     } else if (former_ == nobody && !breaking_) {
       let_it_finish();
+      if (phase_ != Phase::open) return;
     }
   }
   for (const Peer peer : peers()) {

@@ -37,7 +37,6 @@ class Backend final : public Peer {
   std::size_t followed = 0;             ///< of `taken`: those behind which the proxy got a message of its own
   std::size_t surely_followed = 0;      ///< of those, what it had before the turn in which that came
   bool adopted = false;                 ///< the session has taken it
-  bool buried_alive = false;            ///< let go without a Close by a session that went on, though it lived
   bool unwanted = false;                ///< brought by a reply that is too late
   [[nodiscard]] Death died_of() const noexcept { return died_of_; }
   [[nodiscard]] unsigned said_code() const noexcept { return said_code_; }  ///< in its Close

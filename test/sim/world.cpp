@@ -176,12 +176,7 @@ void World::observe_hold(const session::Session& here) {
 // Behind which messages of the client a backend's came. What comes early is read later, when the leg's turn
 // has come: that shows in the counters only.
 void World::note_followed() {
-  const bool goes_on = session() != nullptr && session()->is_running();
-  for (const auto& leg : legs_) {
-    leg->note_turn();
-    const bool let_go = goes_on && leg->adopted && leg->connection.gone() && leg->is_running();
-    if (let_go && !leg->close_sent() && !leg->close_seen()) leg->buried_alive = true;
-  }
+  for (const auto& leg : legs_) leg->note_turn();
   std::uint64_t frames = 0;
   const auto& counters = cells_.flow(metrics::Direction::to_client).frames;
   for (const unsigned opcode : {op_continuation, op_text, op_binary})

@@ -3,7 +3,8 @@
 // about for as long as their clients stay, so it is packed: what is this client's own is one block, the
 // fields that many clients send alike are one string for all of them.
 //
-// Threads: made by a setup thread, immutable, shared with attempts under way.
+// Threads: made by a setup thread, copied by the session's pump thread (see there), immutable, shared with
+// attempts under way.
 
 #include <cstdint>
 #include <memory>
