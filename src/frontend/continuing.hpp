@@ -30,7 +30,7 @@ namespace holdfast::frontend {
                                                 const ws::Agreement& agreement);
 
 /// What its reroutes will need; null where there are none.
-[[nodiscard]] std::shared_ptr<const session::Continuation> keep_for_reroutes(const config::Reroute& reroute,
+[[nodiscard]] std::unique_ptr<const session::Continuation> keep_for_reroutes(const config::Reroute& reroute,
                                                                              const ws::Agreement& agreement,
                                                                              const ws::RequestHead& head,
                                                                              const ws::ForwardedBy& by,

@@ -14,39 +14,39 @@ std::string_view take_line(std::string_view& rest) noexcept {
   return line;
 }
 
-Continuation::Continuation(Head head, std::string_view subprotocol, std::string_view extensions)
-    : common_fields_(std::move(head.common_fields)),
-      common_lines_(head.common_lines),
-      start_line_end_(static_cast<std::uint32_t>(head.start_line.size())),
-      fields_end_(static_cast<std::uint32_t>(start_line_end_ + head.own_fields.size())),
-      subprotocol_end_(static_cast<std::uint32_t>(fields_end_ + subprotocol.size())),
-      size_(static_cast<std::uint32_t>(subprotocol_end_ + extensions.size())) {
-  text_ = std::make_unique_for_overwrite<char[]>(size_);
-  std::ranges::copy(head.start_line, text_.get());
-  std::ranges::copy(head.own_fields, text_.get() + start_line_end_);
-  std::ranges::copy(subprotocol, text_.get() + fields_end_);
-  std::ranges::copy(extensions, text_.get() + subprotocol_end_);
+Continuation::Continuation(std::shared_ptr<const std::string> common_fields, std::uint64_t common_lines,
+                           Sizes sizes)
+    : common_fields_(std::move(common_fields)), common_lines_(common_lines), sizes_(sizes) {}
+
+std::unique_ptr<const Continuation> Continuation::make(Head head, std::string_view subprotocol,
+                                                       std::string_view extensions) {
+  const std::string_view parts[] = {head.start_line, head.own_fields, subprotocol, extensions};
+  std::uint32_t ends[4];
+  std::uint32_t size = 0;
+  for (std::size_t n = 0; n < 4; ++n) ends[n] = size += static_cast<std::uint32_t>(parts[n].size());
+  const Sizes sizes{ends[0], ends[1], ends[2], ends[3]};
+  std::unique_ptr<Continuation> made(
+      new (std::size_t{size}) Continuation(std::move(head.common_fields), head.common_lines, sizes));
+  char* place = made->text();
+  for (const std::string_view part : parts) place += part.copy(place, part.size());
   OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());
+  return made;
 }
 
-Continuation::Continuation(const Continuation& other)
-    : common_fields_(other.common_fields_),
-      common_lines_(other.common_lines_),
-      text_(std::make_unique_for_overwrite<char[]>(other.size_)),
-      start_line_end_(other.start_line_end_),
-      fields_end_(other.fields_end_),
-      subprotocol_end_(other.subprotocol_end_),
-      size_(other.size_) {
-  std::copy_n(other.text_.get(), size_, text_.get());
+std::unique_ptr<const Continuation> Continuation::copy() const {
+  std::unique_ptr<Continuation> made(new (std::size_t{sizes_.size})
+                                         Continuation(common_fields_, common_lines_, sizes_));
+  std::copy_n(text(), sizes_.size, made->text());
+  return made;
 }
 
 Continuation::~Continuation() {
-  OPENSSL_cleanse(text_.get(), size_);
+  OPENSSL_cleanse(text(), sizes_.size);
 }
 
 std::string Continuation::request() const {
-  std::string whole(part(0, start_line_end_));
-  std::string_view own = part(start_line_end_, fields_end_);
+  std::string whole(part(0, sizes_.start_line_end));
+  std::string_view own = part(sizes_.start_line_end, sizes_.fields_end);
   std::string_view common;
   if (common_fields_ != nullptr) common = *common_fields_;
   whole.reserve(whole.size() + own.size() + common.size());

@@ -167,7 +167,7 @@ void Session::ask() noexcept {
   attempt->cause = reroute_.cause();
   attempt->route = &route_;
   attempt->upstream = upstream();
-  attempt->continuation = continuation_;
+  attempt->continuation = continuation_->copy();
   attempt->exclude = reroute_.excluded();
   if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
   attempt->deadline = Clock::now() + Milliseconds(reroute_.patience_ms(shard_.loop().now(), reroute_rules()));

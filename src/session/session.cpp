@@ -19,9 +19,7 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       listener_seat_(std::move(handover.listener_seat)),
       story_(handover.story),
       id_(handover.id),
-      continuation_(handover.continuation == nullptr
-                        ? nullptr
-                        : std::make_shared<const Continuation>(*handover.continuation)),
+      continuation_(handover.continuation == nullptr ? nullptr : handover.continuation->copy()),
       replay_(shard.loop().buffers()),
       reroute_(shard.loop().now()),
       started_(shard.loop().now()),

@@ -350,7 +350,7 @@ class Session final : public net::Handler, private Timer {
   ListenerSeat listener_seat_;
   PackedStory story_;
   SessionId id_;
-  std::shared_ptr<const Continuation> continuation_;
+  std::unique_ptr<const Continuation> continuation_;
   Side client_{ws::Sender::client};
   BackendSide first_;
   std::unique_ptr<Detour> detour_;

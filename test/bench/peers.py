@@ -144,6 +144,15 @@ class Proxy:
             ticks += int(fields[11]) + int(fields[12])  # utime, stime
         return ticks / TICKS
 
+    def thread_seconds(self, name):
+        """User and system time of each thread whose name begins so, in order of their numbers."""
+        found = []
+        for task in sorted(pathlib.Path(f"/proc/{self.process.pid}/task").iterdir(), key=lambda task: int(task.name)):
+            if (task / "comm").read_text().startswith(name):
+                fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                found.append((int(fields[11]) + int(fields[12])) / TICKS)
+        return found
+
     def pss_bytes(self):
         """Without pages of files: the relay, the backend and the load generator share a program and all share
         libraries, so its part of these shrinks when another process starts."""

@@ -272,7 +272,7 @@ class Running {
     handover->route = &route;
     handover->id.bytes[0] = 1;
     handover->continuation =
-        std::make_shared<Continuation>(Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");
+        Continuation::make(Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");
     handover->open_sessions = &sessions;
     handover->early_to_backend = how.early_to_backend;
     handover->early_to_client = how.early_to_client;
