@@ -122,20 +122,13 @@ class Session final : public net::Handler, private Timer {
   /// One leg, with what was read from it but not forwarded and what waits to be written to it.
   struct Side {
     explicit Side(ws::Sender sender) noexcept : walker(sender) {}
-    std::unique_ptr<net::Leg> leg;  ///< null = gone
-    ws::Walker walker;              ///< of the frames that come from it
-    BufferPtr carry;                ///< an incomplete frame head or control frame that came from it
-    BufferPtr unsent;               ///< what it has not taken yet (for the current backend leg: replay_)
-    Tick begun = 0;
-    Tick last_received = 0;
-    Tick ping_at = 0;          ///< when ours was written
-    Tick last_taken = 0;       ///< when it last took some of its unsent bytes
-    Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
-    Tick leaving_since = 0;
+    std::unique_ptr<net::Leg> leg;            ///< null = gone
+    [[no_unique_address]] ws::Walker walker;  ///< of the frames that come from it
+    // These lie in the walker's tail padding.
     std::uint16_t close_due = 0;        ///< Close to write to it at the next frame boundary
     std::uint8_t pings_unanswered = 0;  ///< of ours
-    Role role = Role::none;
-    Reading reading = Reading::frames;
+    Role role : 3 = Role::none;
+    Reading reading : 2 = Reading::frames;
     bool paused : 1 = false;  ///< not read, because what it says has nowhere to go
     bool ending : 1 = false;  ///< its FIN or error is waiting behind what it sent
     bool write_broken : 1 = false;
@@ -147,6 +140,14 @@ class Session final : public net::Handler, private Timer {
     bool ping_answered : 1 = false;      ///< it has answered one of ours before
     bool relayed_ping_open : 1 = false;  ///< a forwarded one is unanswered
     bool in_flight : 1 = false;
+    BufferPtr carry;   ///< an incomplete frame head or control frame that came from it
+    BufferPtr unsent;  ///< what it has not taken yet (for the current backend leg: replay_)
+    Tick begun = 0;
+    Tick last_received = 0;
+    Tick ping_at = 0;          ///< when ours was written
+    Tick last_taken = 0;       ///< when it last took some of its unsent bytes
+    Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
+    Tick leaving_since = 0;
   };
   struct BackendSide : Side {
     BackendSide() noexcept : Side(ws::Sender::server) {}
@@ -369,9 +370,6 @@ class Session final : public net::Handler, private Timer {
     std::uint32_t messages = 0;
   };
   std::array<Mark, 4> marks_{};
-  std::uint8_t next_mark_ = 0;
-  std::uint8_t answers_ =
-      0;  ///< backend messages that the client got; at most as many as a preamble can have
   Handle self_;
   Tick started_;
   Tick aged_at_;  ///< when age_ms_ was right
@@ -393,16 +391,18 @@ class Session final : public net::Handler, private Timer {
   Peer standby_ = nobody;
   Continuity continuity_;
   std::uint8_t allowed_rsv_;
-  std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
+  std::uint8_t next_mark_ = 0;
+  std::uint8_t answers_ = 0;        ///< messages that the client got; at most as many as a preamble can have
+  std::uint32_t preamble_end_ = 0;  ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
   bool breaking_ : 1 = false;      ///< break_first: the old leg has our Close, the next one waits for its end
   bool swallowing_ : 1 = false;    ///< the rest of the client's message under way is thrown away
   bool compressed_ : 1 = false;    ///< the client has sent a compressed message
-  std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
   bool stranded_ : 1 = false;
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
+  std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
 };
 
 }  // namespace holdfast::session
