@@ -100,10 +100,11 @@ void listener(Visitor& v, Listener& l) {
   v.text({"name"}, l.name, check_listener_name);
   address(v, required("bind"), l.bind, AddressUse::bind);
   object(v, {"tls"}, l.tls, listener_tls);
+  flag(v, {"proxy_protocol"}, l.proxy_protocol, Listener::ProxyHeader::required, Listener::ProxyHeader::none);
   trusted_peers(v, l.trusted_peers);
   number(v, {"max_sessions"}, l.max_sessions, {0, 1'000'000'000});
   v.duration({"handshake_timeout"}, l.handshake_timeout, from_to(milliseconds(100), minutes(10)));
-  v.later({"proxy_protocol", "max_handshakes_per_second", "max_sessions_per_ip"});
+  v.later({"max_handshakes_per_second", "max_sessions_per_ip"});
 }
 
 void ping(Visitor& v, Ping& p) {
@@ -209,9 +210,10 @@ void upstream(Visitor& v, Upstream& u) {
   number(v, {"move_rate"}, u.move_rate, {0, 100'000});
   number(v, {"reroute_rate"}, u.reroute_rate, {0, 1'000'000});
   object(v, {"rebalance"}, u.rebalance, rebalance);
+  choice(v, {"proxy_protocol"}, u.proxy_protocol);
   object(v, {"probe"}, u.probe, probe);
   object(v, {"outlier"}, u.outlier, outlier);
-  v.later({"sticky", "discover", "slow_start", "queue", "proxy_protocol", "source"});
+  v.later({"sticky", "discover", "slow_start", "queue", "source"});
 }
 
 void admin(Visitor& v, Admin& a) {

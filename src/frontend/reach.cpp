@@ -9,11 +9,12 @@ namespace asio = boost::asio;
 
 asio::awaitable<Result<Reached>> reach(SetupThread& thread,
                                        std::shared_ptr<const dial::Destination> destination,
-                                       config::Address address, std::string request, TimePoint deadline,
-                                       net::GiveUp* give_up) {
+                                       config::Address address, std::string proxy_header, std::string request,
+                                       TimePoint deadline, net::GiveUp* give_up) {
   const TimePoint started = Clock::now();
-  auto connected = co_await dial::connect(thread.io(), destination, std::move(address),
-                                          *thread.surroundings().budget, deadline, give_up);
+  auto connected =
+      co_await dial::connect(thread.io(), destination, std::move(address), std::move(proxy_header),
+                             *thread.surroundings().budget, deadline, give_up);
   if (!connected) co_return connected.error();
   thread.surroundings().cells->backend_connect_duration.observe(Clock::now() - started);
   std::unique_ptr<net::AsyncLeg> leg = std::move(connected.value());

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "frontend/identity.hpp"
+#include "frontend/proxying.hpp"
 #include "frontend/reach.hpp"
 #include "holdfast/ws/continuation.hpp"
 
@@ -64,8 +65,10 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
   const std::string key = random_key(thread.randomness());
   std::string request = request_of(way, key);
   config::Address address = way.destination->settings_of(backend)->address;
-  auto reached = co_await reach(thread, way.destination, std::move(address), std::move(request),
-                                way.attempt->deadline, nullptr);
+  std::string first_words =
+      proxy_header_again(continuation.proxy_header(), way.destination->settings.proxy_protocol);
+  auto reached = co_await reach(thread, way.destination, std::move(address), std::move(first_words),
+                                std::move(request), way.attempt->deadline, nullptr);
   if (!reached) {
     note_failure(thread, *way.destination, backend, reached.error());
     co_return reply_of(way, result_of(reached.error()), reached.error().what);

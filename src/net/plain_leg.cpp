@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "holdfast/net/socket.hpp"
+#include "net/plain_leg.hpp"
 #include "net/tcp.hpp"
 
 namespace holdfast::net {
@@ -43,6 +44,7 @@ class PlainLeg final : public Leg {
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
   void use_scratch(CipherScratch&) noexcept override {}
+  [[nodiscard]] Socket take_socket() noexcept { return std::move(socket_); }
 
  private:
   int descriptor() const noexcept override { return socket_.get(); }
@@ -50,6 +52,10 @@ class PlainLeg final : public Leg {
 };
 
 }  // namespace
+
+Socket take_socket(std::unique_ptr<Leg> plain) noexcept {
+  return static_cast<PlainLeg&>(*plain).take_socket();
+}
 
 std::unique_ptr<Leg> make_plain_leg(Socket socket) {
   return std::make_unique<PlainLeg>(std::move(socket));

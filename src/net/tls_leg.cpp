@@ -10,6 +10,7 @@
 
 #include "holdfast/net/tls.hpp"
 #include "net/openssl.hpp"
+#include "net/plain_leg.hpp"
 #include "net/tcp.hpp"
 
 namespace holdfast::net {
@@ -69,6 +70,29 @@ class OpenSslLeg final : public TlsLeg {
     const long size = BIO_get_mem_data(memory.get(), &data);
     return {data, static_cast<std::size_t>(size)};
   }
+
+  std::string peer_common_name() const override {
+    const X509* certificate = SSL_get0_peer_certificate(ssl_);
+    if (certificate == nullptr) return {};
+    const X509_NAME* subject = X509_get_subject_name(certificate);
+    const int place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (place < 0) return {};
+    unsigned char* text = nullptr;
+    const int size =
+        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place)));
+    ERR_clear_error();
+    if (size < 0) return {};
+    std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+    OPENSSL_free(text);
+    return name;
+  }
+
+  std::string server_name() const override {
+    const char* name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+    return name == nullptr ? "" : name;
+  }
+
+  std::string version() const override { return SSL_get_version(ssl_); }
 
   IoResult read(std::span<std::byte> into) noexcept override {
     refilled_ = false;
@@ -239,6 +263,10 @@ std::unique_ptr<TlsLeg> make_tls_server_leg(Socket socket, const TlsServer& serv
   auto leg = std::make_unique<OpenSslLeg>(std::move(socket), server.default_context());
   SSL_set_accept_state(leg->ssl());
   return leg;
+}
+
+std::unique_ptr<TlsLeg> make_tls_server_leg(std::unique_ptr<Leg> plain, const TlsServer& server) {
+  return make_tls_server_leg(take_socket(std::move(plain)), server);
 }
 
 std::unique_ptr<TlsLeg> make_tls_client_leg(Socket socket, const TlsClient& client, const std::string& host) {

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
+#include "holdfast/net/proxy_header.hpp"
 #include "holdfast/ws/handshake.hpp"
 #include "holdfast/ws/walker.hpp"
 
@@ -111,7 +113,11 @@ asio::awaitable<Result<void>> probe_once(asio::io_context& io,
                                          config::Address address, net::DescriptorBudget& budget) {
   const config::Probe& probe = destination->settings.probe;
   const TimePoint deadline = Clock::now() + probe.timeout;
-  auto connected = co_await dial::connect(io, destination, address, budget, deadline);
+  // Nobody stands behind a probe.
+  std::string proxy_header =
+      net::build_proxy_header(net::ProxyHeader{}, destination->settings.proxy_protocol);
+  auto connected =
+      co_await dial::connect(io, destination, address, std::move(proxy_header), budget, deadline);
   if (!connected) co_return connected.error();
   net::AsyncLeg& leg = *connected.value();
   leg.expires_at(deadline);

@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace holdfast::session {
@@ -18,35 +19,60 @@ Continuation::Continuation(std::shared_ptr<const std::string> common_fields, std
                            Sizes sizes)
     : common_fields_(std::move(common_fields)), common_lines_(common_lines), sizes_(sizes) {}
 
+std::size_t Continuation::Sizes::of(std::size_t number) const noexcept {
+  if (number == 1) return own_fields;
+  return others[number == 0 ? 0 : number - 1];
+}
+
+std::string_view Continuation::part(std::size_t number) const noexcept {
+  std::size_t begin = 0;
+  for (std::size_t n = 0; n < number; ++n) begin += sizes_.of(n);
+  return {text() + begin, sizes_.of(number)};
+}
+
+std::size_t Continuation::text_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t n = 0; n < parts; ++n) bytes += sizes_.of(n);
+  return bytes;
+}
+
 std::unique_ptr<const Continuation> Continuation::make(Head head, std::string_view subprotocol,
-                                                       std::string_view extensions) {
-  const std::string_view parts[] = {head.start_line, head.own_fields, subprotocol, extensions};
-  std::uint32_t ends[4];
-  std::uint32_t size = 0;
-  for (std::size_t n = 0; n < 4; ++n) ends[n] = size += static_cast<std::uint32_t>(parts[n].size());
-  const Sizes sizes{ends[0], ends[1], ends[2], ends[3]};
+                                                       std::string_view extensions,
+                                                       std::string_view proxy_header) {
+  const std::string_view texts[parts] = {head.start_line, head.own_fields, subprotocol, extensions,
+                                         proxy_header};
+  Sizes sizes;
+  std::size_t bytes = 0;
+  for (std::size_t n = 0; n < parts; ++n) {
+    bytes += texts[n].size();
+    if (n == 1) {
+      sizes.own_fields = static_cast<std::uint32_t>(texts[n].size());
+      continue;
+    }
+    assert(texts[n].size() <= UINT16_MAX);
+    sizes.others[n == 0 ? 0 : n - 1] = static_cast<std::uint16_t>(texts[n].size());
+  }
   std::unique_ptr<Continuation> made(
-      new (std::size_t{size}) Continuation(std::move(head.common_fields), head.common_lines, sizes));
+      new (bytes) Continuation(std::move(head.common_fields), head.common_lines, sizes));
   char* place = made->text();
-  for (const std::string_view part : parts) place += part.copy(place, part.size());
+  for (const std::string_view text : texts) place += text.copy(place, text.size());
   OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());
   return made;
 }
 
 std::unique_ptr<const Continuation> Continuation::copy() const {
-  std::unique_ptr<Continuation> made(new (std::size_t{sizes_.size})
-                                         Continuation(common_fields_, common_lines_, sizes_));
-  std::copy_n(text(), sizes_.size, made->text());
+  std::unique_ptr<Continuation> made(new (text_bytes()) Continuation(common_fields_, common_lines_, sizes_));
+  std::copy_n(text(), text_bytes(), made->text());
   return made;
 }
 
 Continuation::~Continuation() {
-  OPENSSL_cleanse(text(), sizes_.size);
+  OPENSSL_cleanse(text(), text_bytes());
 }
 
 std::string Continuation::request() const {
-  std::string whole(part(0, sizes_.start_line_end));
-  std::string_view own = part(sizes_.start_line_end, sizes_.fields_end);
+  std::string whole(part(0));
+  std::string_view own = part(1);
   std::string_view common;
   if (common_fields_ != nullptr) common = *common_fields_;
   whole.reserve(whole.size() + own.size() + common.size());

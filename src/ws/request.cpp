@@ -213,6 +213,7 @@ std::string build_request_stem(const RequestHead& head, const ForwardedBy& by, c
     if (!is_replaced(field.name, by.trust)) append_field(out, field.name, field.value);
   }
   append_forwarding(out, head, by);
+  if (!by.certificate_subject.empty()) append_field(out, "Holdfast-Client-Subject", by.certificate_subject);
   append_offered(out, "Sec-WebSocket-Protocol", offer.subprotocols);
   append_offered(out, "Sec-WebSocket-Extensions", offer.extensions);
   for (const ExtraField& field : extra) append_field(out, field.name, field.value);

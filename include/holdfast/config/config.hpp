@@ -22,6 +22,8 @@ using std::chrono::milliseconds;
 enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
 enum class Policy : std::uint8_t { least_connections, round_robin };
 enum class ProbeType : std::uint8_t { tcp, http, websocket, none };
+// What is written in front of a connection to a backend (net/proxy_header.hpp).
+enum class ProxyVersion : std::uint8_t { off, v1, v2 };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 enum class LogFormat : std::uint8_t { text, json };
 
@@ -29,6 +31,7 @@ enum class LogFormat : std::uint8_t { text, json };
 [[nodiscard]] std::string_view to_string(TlsVersion value) noexcept;
 [[nodiscard]] std::string_view to_string(Policy value) noexcept;
 [[nodiscard]] std::string_view to_string(ProbeType value) noexcept;
+[[nodiscard]] std::string_view to_string(ProxyVersion value) noexcept;
 [[nodiscard]] std::string_view to_string(LogLevel value) noexcept;
 [[nodiscard]] std::string_view to_string(LogFormat value) noexcept;
 
@@ -59,12 +62,15 @@ struct ListenerTls {
 };
 
 struct Listener {
-  std::string name;                        // metric label; default: the text of `bind`
-  Address bind;                            // required; TCP port 0 = any free port
-  std::optional<ListenerTls> tls;          // absent = plain ws://
-  std::vector<Network> trusted_peers;      // whose X-Forwarded-*/Forwarded are kept; default none
-  std::uint64_t max_sessions = 100'000;    // 0 = no limit; default 100000
-  milliseconds handshake_timeout{10'000};  // accept to complete head; 100 ms..10 min; default 10s
+  enum class ProxyHeader : std::uint8_t { none, required };  // in the file: false | true
+
+  std::string name;                                // metric label; default: the text of `bind`
+  Address bind;                                    // required; TCP port 0 = any free port
+  std::optional<ListenerTls> tls;                  // absent = plain ws://
+  ProxyHeader proxy_protocol = ProxyHeader::none;  // required = only trusted_peers, behind such a header
+  std::vector<Network> trusted_peers;              // whose X-Forwarded-*/Forwarded are kept; default none
+  std::uint64_t max_sessions = 100'000;            // 0 = no limit; default 100000
+  milliseconds handshake_timeout{10'000};          // accept to complete head; 100 ms..10 min; default 10s
 
   bool operator==(const Listener&) const = default;
 };
@@ -153,6 +159,7 @@ struct Upstream {
   std::uint32_t move_rate = 500;              // planned moves a second; 0 = no limit; 0..100000; default 500
   std::uint32_t reroute_rate = 5'000;         // attempts a second; 0 = no limit; 0..1000000; default 5000
   Rebalance rebalance;
+  ProxyVersion proxy_protocol = ProxyVersion::off;  // off | v1 | v2; default off
   Probe probe;
   Outlier outlier;
 
