@@ -53,6 +53,12 @@ std::string v4_text(const in_addr& address) {
   return {text.data(), end};
 }
 
+// An acknowledgement waits up to 40 ms for bytes that it can go along with (tcp(7)).
+void put_acks_off(const Socket& socket) noexcept {
+  const int off = 0;
+  setsockopt(socket.get(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+}
+
 }  // namespace
 
 namespace tcp {
@@ -80,6 +86,12 @@ IoState discard(int descriptor) noexcept {
     if (got < 0) return would_block(errno) ? IoState::drained : IoState::failed;
   }
   return IoState::more;
+}
+
+void push(int descriptor) noexcept {
+  // On already; on Linux setting it is also the way to push (tcp(7), TCP_CORK).
+  const int on = 1;
+  (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void abort(int descriptor) noexcept {
@@ -139,6 +151,7 @@ Result<Socket> listen_on(const config::SocketAddress& address, Sharing sharing) 
     }
   }
   if (bind(made.get(), address.get(), address.length) != 0) return fail("cannot bind");
+  put_acks_off(made);  // Linux: what is accepted inherits it; the answer acknowledges the request
   if (listen(made.get(), 65535) != 0)
     return fail("cannot listen on");  // the kernel caps it at net.core.somaxconn
   return made;
