@@ -53,12 +53,6 @@ std::string v4_text(const in_addr& address) {
   return {text.data(), end};
 }
 
-// An acknowledgement waits up to 40 ms for bytes that it can go along with (tcp(7)).
-void put_acks_off(const Socket& socket) noexcept {
-  const int off = 0;
-  setsockopt(socket.get(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
-}
-
 }  // namespace
 
 namespace tcp {
@@ -151,7 +145,6 @@ Result<Socket> listen_on(const config::SocketAddress& address, Sharing sharing) 
     }
   }
   if (bind(made.get(), address.get(), address.length) != 0) return fail("cannot bind");
-  put_acks_off(made);  // Linux: what is accepted inherits it; the answer acknowledges the request
   if (listen(made.get(), 65535) != 0)
     return fail("cannot listen on");  // the kernel caps it at net.core.somaxconn
   return made;
