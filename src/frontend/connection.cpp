@@ -8,6 +8,7 @@
 #include "frontend/proxying.hpp"
 #include "frontend/reach.hpp"
 #include "frontend/relay.hpp"
+#include "frontend/watch.hpp"
 
 namespace holdfast::frontend {
 
@@ -21,9 +22,6 @@ constexpr std::size_t most_backends = 3;
 constexpr std::size_t read_chunk_bytes = 4096;
 // How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
 constexpr std::chrono::seconds patience_when_crowded{2};
-// Most backends answer sooner, and watching costs three system calls.
-constexpr std::chrono::milliseconds unwatched{20};
-constexpr std::chrono::milliseconds client_look_period{200};
 // A client that comes back at once would find the same.
 constexpr std::string_view retry_after = "Retry-After: 2\r\n";
 
@@ -187,16 +185,16 @@ Connection::Step Connection::find_backend() {
   write_request();
   upstream::RetryBudget& retries = destination.upstream->state().retries();
   retries.first_try(Clock::now());
-  const auto watch = watch_client();
+  Watch watch(thread_.watches(), *client_);
   while (tried.size() < most_backends && Clock::now() < deadline) {
     std::optional<upstream::Seat> seat = destination.upstream->pick(tried);
     if (!seat) break;
     if (!tried.empty() && !retries.may_retry(Clock::now())) break;
     tried.push_back(&seat->backend());
     Error error;
-    const Try outcome = co_await try_backend(*seat, deadline, watch->give_up, error);
+    const Try outcome = co_await try_backend(*seat, deadline, watch.give_up(), error);
     if (outcome == Try::over) co_return false;
-    if (watch->give_up.requested()) {
+    if (watch.give_up().requested()) {
       cells().handshake(HandshakeResult::client_gone);
       record(0, "closed while its backend was dialled");
       co_return false;
@@ -226,35 +224,6 @@ void Connection::write_request() {
     for_backends_ = proxy_header();
   request_stem_ =
       ws::build_request_stem(*head_, forwarded_by(), first_offer(reroute, request_->extensions), fields);
-}
-
-// A client that goes away meanwhile must not hold a backend's place until all timeouts have passed.
-std::shared_ptr<Connection::Watch> Connection::watch_client() {
-  auto watch = std::make_shared<Watch>(thread_.io(), *client_);
-  watch->again.expires_after(unwatched);
-  watch->again.async_wait([weak = std::weak_ptr(watch)](const boost::system::error_code& error) {
-    const auto due = error ? nullptr : weak.lock();
-    if (due == nullptr) return;
-    due->client.when_readable([weak](const boost::system::error_code& failure) {
-      if (!failure) look_at_client(weak);
-    });
-  });
-  return watch;
-}
-
-// Early bytes, or a close_notify in front of the FIN, keep the socket readable: from then on it is looked at
-// now and then.
-void Connection::look_at_client(const std::weak_ptr<Watch>& weak) {
-  const auto watch = weak.lock();
-  if (watch == nullptr) return;
-  if (watch->client.peer_is_gone()) {
-    watch->give_up.request();
-    return;
-  }
-  watch->again.expires_after(client_look_period);
-  watch->again.async_wait([weak](const boost::system::error_code& error) {
-    if (!error) look_at_client(weak);
-  });
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
@@ -393,6 +362,7 @@ net::ProxyHeader Connection::proxy_header() const {
 }
 
 void Connection::record(unsigned status, std::string detail) {
+  if (!around().access->wants_access_records()) return;
   auto entry = std::make_unique<session::AccessRecord>();
   entry->status = status;
   entry->detail = std::move(detail);

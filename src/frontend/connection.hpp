@@ -32,15 +32,6 @@ class Connection {
   enum class Try : std::uint8_t { accepted, failed, over };
   [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, TimePoint deadline,
                                                         net::GiveUp& give_up, Error& last);
-  /// Notices that the client has gone while a backend is being dialled; works as long as it is held.
-  struct Watch {
-    Watch(boost::asio::io_context& io, net::AsyncLeg& watched) : client(watched), again(io) {}
-    net::AsyncLeg& client;
-    boost::asio::steady_timer again;
-    net::GiveUp give_up;
-  };
-  static void look_at_client(const std::weak_ptr<Watch>& watch);
-  [[nodiscard]] std::shared_ptr<Watch> watch_client();
   /// What a load balancer in front of us has said, or what we say to a backend in its place.
   [[nodiscard]] net::ProxyHeader proxy_header() const;
   /// What every try sends: settles the session's id and what is offered.

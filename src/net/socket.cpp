@@ -82,6 +82,12 @@ IoState discard(int descriptor) noexcept {
   return IoState::more;
 }
 
+void push(int descriptor) noexcept {
+  // On already; on Linux setting it is also the way to push (tcp(7), TCP_CORK).
+  const int on = 1;
+  (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 void abort(int descriptor) noexcept {
   const linger no_time{1, 0};
   (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);

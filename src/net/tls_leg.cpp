@@ -134,16 +134,25 @@ class OpenSslLeg final : public TlsLeg {
     return {total, IoState::more};
   }
 
+  void cork() noexcept override { corked_ = true; }
+  void uncork() noexcept override {
+    corked_ = false;
+    tcp::push(socket_.get());
+  }
   void finish_writing() noexcept override {
-    finishing_ = true;
+    finish_before_end();
+    shutdown(socket_.get(), SHUT_WR);
+  }
+  void finish_before_end() noexcept override {
+    corked_ = true;
     if (established_ && !broken_) SSL_shutdown(ssl_);
     ERR_clear_error();
-    shutdown(socket_.get(), SHUT_WR);
   }
 
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
+  [[nodiscard]] bool has_read_ahead() const noexcept override { return SSL_has_pending(ssl_) != 0; }
   void use_scratch(CipherScratch& scratch) noexcept override {
     SSL_set_read_ahead(ssl_, 0);
     scratch_ = &scratch;
@@ -214,7 +223,7 @@ class OpenSslLeg final : public TlsLeg {
   // A segment of its own costs as much as ten system calls. TLS 1.3's ticket goes with the answer (the kernel
   // waits for it 200 ms at most), the close_notify with the FIN.
   [[nodiscard]] bool more_follows() const noexcept {
-    return finishing_ ||
+    return corked_ ||
            (SSL_get_state(ssl_) == TLS_ST_SW_SESSION_TICKET && SSL_version(ssl_) == TLS1_3_VERSION);
   }
 
@@ -250,7 +259,7 @@ class OpenSslLeg final : public TlsLeg {
   SSL* ssl_;
   CipherScratch* scratch_ = nullptr;
   bool established_ = false;
-  bool finishing_ = false;       // only the close_notify is still to come
+  bool corked_ = false;          // a FIN is to follow
   bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then
   bool refilled_ = false;        // within one read
   bool kernel_drained_ = false;  // within one read

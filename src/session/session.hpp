@@ -140,6 +140,7 @@ class Session final : public net::Handler, private Timer {
     bool ping_answered : 1 = false;      ///< it has answered one of ours before
     bool relayed_ping_open : 1 = false;  ///< a forwarded one is unanswered
     bool in_flight : 1 = false;
+    bool corked : 1 = false;  ///< its leg is
     BufferPtr carry;   ///< an incomplete frame head or control frame that came from it
     BufferPtr unsent;  ///< what it has not taken yet (for the current backend leg: replay_)
     Tick begun = 0;
@@ -235,6 +236,9 @@ class Session final : public net::Handler, private Timer {
   void write_due_close(Peer to) noexcept;
   void settle_if_done() noexcept;
   void settle() noexcept;
+  /// The answer to its Close is to be written: most likely the FIN follows at once.
+  void cork_last_words(Peer to) noexcept;
+  void uncork_if_open(Peer to) noexcept;
   void finish(Peer to) noexcept;
   void linger(Peer peer) noexcept;
   void drop(Peer peer) noexcept;

@@ -24,6 +24,7 @@ using net::test::Peer;
 /// One sink for records and warnings; any thread.
 class Notes final : public AccessSink, public WarningSink {
  public:
+  [[nodiscard]] bool wants_access_records() const noexcept override { return true; }
   void record(std::unique_ptr<AccessRecord> record) noexcept override {
     const std::lock_guard lock(mutex_);
     records_.push_back(std::move(record));
