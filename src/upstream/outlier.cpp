@@ -70,13 +70,15 @@ Change Outlier::judge(Backend& backend, Offences& offences, Offence latest, Time
   return eject(backend, offences, EjectReason::success_rate, latest, now);
 }
 
-// Each eject_for in which it was not ejected takes one doubling back.
+// Each eject_for since it worked again takes one doubling back.
 Change Outlier::eject(Backend& backend, Offences& offences, EjectReason reason, Offence latest,
                       TimePoint now) const {
   if (backend.ejected() || !may_eject_one_more()) return Change::none;
-  const auto served_well = (now - offences.readmitted_at) / rules_.eject_for;
-  if (served_well > 0)
-    offences.doublings -= static_cast<std::uint8_t>(std::min<std::int64_t>(served_well, offences.doublings));
+  if (offences.good_since && now > *offences.good_since) {
+    const auto times = (now - *offences.good_since) / rules_.eject_for;
+    offences.doublings -= static_cast<std::uint8_t>(std::min<std::int64_t>(times, offences.doublings));
+  }
+  offences.good_since.reset();
   offences.quick_return = offences.doublings == 0;
   const Milliseconds longest = std::max(rules_.eject_for, rules_.eject_max);
   Milliseconds lasts = rules_.eject_for;
@@ -105,6 +107,7 @@ void Outlier::succeeded(Seat& seat, Answer answer, TimePoint now) const {
     Offences& offences = backend.offences_;
     const std::lock_guard lock(offences.mutex);
     offences.in_a_row = offences.in_a_row_5xx = 0;
+    if (!offences.good_since) offences.good_since = now;
     // A session's outcome is known once it has lived for a while.
     const bool judged_later = answer == Answer::session && backend.judges_early_deaths();
     if (!judged_later) offences.outcomes.note(now, rules_.success_window, 1, 0);
@@ -198,7 +201,6 @@ std::vector<std::shared_ptr<Backend>> Outlier::tick(TimePoint now) const {
     const std::lock_guard lock(offences.mutex);
     if (!member->ejected() || !may_return(*member, offences, now)) continue;
     // The runs stay: the first failure ejects again, so a mute backend costs one client per round.
-    offences.readmitted_at = now;
     member->trial_.store(Backend::Trial::open);
     member->ejected_.store(false, std::memory_order_relaxed);
     readmitted.push_back(member);

@@ -152,7 +152,7 @@ class Backend {
     std::optional<TimePoint> early_crash_at;
     Outcomes outcomes;
     Ejection ejection;
-    TimePoint readmitted_at{};
+    std::optional<TimePoint> good_since;  // the first handshake that succeeded since the latest ejection
     std::uint8_t doublings = 0;
     bool quick_return = false;          // it had not been ejected for a while
     bool was_down = false;              // it was ejected for a crash, or a probe has failed since

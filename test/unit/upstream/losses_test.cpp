@@ -111,7 +111,9 @@ TEST_CASE("early deaths in a row eject although the handshakes succeed") {
 }
 
 TEST_CASE("a session that lives ends the run of early deaths") {
-  Stage stage;
+  OutlierRules rules = all_rules();
+  rules.success_percent = 0;
+  Stage stage(rules);
   for (int n = 0; n < 20; ++n) {
     stage.handshake();
     stage.crash(1, 100);
