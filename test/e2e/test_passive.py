@@ -350,7 +350,7 @@ def test_a_flapping_backend_closes_no_client_and_is_left_alone_soon(start, node_
     """Up for a second, down for a second, killed each time: for a minute (quick: ten seconds)."""
     seconds = 10 if harness.QUICK else 60
     good, flapping = node_echo(), node_echo()
-    upstream = {**FAST, "probe": {"interval": "200ms", "timeout": "200ms", "rise": 2, "fall": 2},
+    upstream = {"probe": {"interval": "200ms", "timeout": "200ms", "rise": 2, "fall": 2},
                 "outlier": {"consecutive_failures": 2, "eject_for": "5s", "eject_max": "1m"}}
     proxy = start(reroutes.config(good.address, flapping.address, upstream=upstream))
     people, process = crowd(proxy, 30), flapping
