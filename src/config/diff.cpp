@@ -98,6 +98,7 @@ std::string parts(const BackendConfig& old, const BackendConfig& now) {
       .compare("resolved address", old.address, now.address)
       .compare("weight", old.weight, now.weight)
       .compare("max_sessions", old.max_sessions, now.max_sessions)
+      .compare("probe", old.probe, now.probe)
       .text();
 }
 

@@ -245,7 +245,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
   dial::Answer got = std::move(reached.value().answer);
   if (got.head.status() != 101) {
     const unsigned status = got.head.status();
-    note_answer(destination, seat, status);
+    note_answer(thread_, destination, seat, status);
     leg->obey(nullptr);
     cells().handshake(HandshakeResult::backend_answer);
     record(status, "answer of backend " + seat.backend().address());

@@ -140,7 +140,7 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
     }
     line.token = Line::Token::in_hand;
   }
-  auto found = upstream.pick_for_reroute(attempt->exclude, now);
+  auto found = upstream.pick_for_reroute(attempt->exclude, now, attempt->cause);
   if (!found.dialling && found.busy == upstream::Upstream::Busy::yes) return Fate::waits;
   if (!found.dialling) {
     answer(*attempt, AttemptResult::nobody, nobody_in(upstream));

@@ -27,9 +27,10 @@ struct Reached {
 void note_failure(const SetupThread& thread, const dial::Destination& destination, upstream::Backend& backend,
                   const Error& error);
 
-/// It has answered with something else than 101: a 5xx is counted; with anything else it is alive, it only
-/// says no.
-void note_answer(const dial::Destination& destination, upstream::Seat& seat, unsigned status);
+/// It has answered with something else than 101: a 5xx counts as a failure; with anything else it is alive,
+/// it only says no.
+void note_answer(const SetupThread& thread, const dial::Destination& destination, upstream::Seat& seat,
+                 unsigned status);
 
 /// Its 101 does not fit the offer. Whether it does depends on what the client has offered: no client may get
 /// a backend ejected by that.

@@ -36,8 +36,8 @@ AttemptResult result_of(const Error& error) {
 }
 
 // Anything but 101: never relayed, the client is in the middle of its session.
-std::unique_ptr<AttemptReply> judge_refusal(Way& way, unsigned status) {
-  note_answer(*way.destination, way.seat, status);
+std::unique_ptr<AttemptReply> judge_refusal(const SetupThread& thread, Way& way, unsigned status) {
+  note_answer(thread, *way.destination, way.seat, status);
   const bool final = status == 401 || status == 403;
   return reply_of(way, final ? AttemptResult::refused : AttemptResult::misfit,
                   "answered " + std::to_string(status));
@@ -74,7 +74,7 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
     co_return reply_of(way, result_of(reached.error()), reached.error().what);
   }
   const dial::Answer& answer = reached.value().answer;
-  if (answer.head.status() != 101) co_return judge_refusal(way, answer.head.status());
+  if (answer.head.status() != 101) co_return judge_refusal(thread, way, answer.head.status());
   const ws::Agreement first{std::string(continuation.subprotocol()), std::string(continuation.extensions()),
                             0};
   const auto fits = ws::check_later_answer(answer.head, first, key);

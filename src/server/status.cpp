@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "holdfast/config/diff.hpp"
+#include "server/panic.hpp"
 #include "server/process.hpp"
 #include "server/release.hpp"
 #include "version.hpp"
@@ -21,6 +22,41 @@ void sample_reroutes(const upstream::UpstreamState& state, metrics::Sample& samp
   }
 }
 
+double seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+nlohmann::json failures_status(const upstream::Backend& backend) {
+  nlohmann::json counts = nlohmann::json::object();
+  for (std::size_t n = 0; n < upstream::failure_kinds; ++n) {
+    const auto kind = static_cast<upstream::FailureKind>(n);
+    counts[std::string(upstream::text(kind))] = backend.failures(kind);
+  }
+  return counts;
+}
+
+nlohmann::json ejection_status(const upstream::Backend& backend) {
+  std::uint64_t total = 0;
+  for (std::size_t n = 0; n < upstream::eject_reason_count; ++n)
+    total += backend.ejections(static_cast<upstream::EjectReason>(n));
+  nlohmann::json told{{"total", total}, {"reason", nullptr}, {"lasts_seconds", 0}, {"left_seconds", 0}};
+  if (!backend.ejected()) return told;
+  const upstream::Ejection ejection = backend.ejection();
+  told["reason"] = upstream::text(ejection.reason);
+  told["lasts_seconds"] = seconds(ejection.lasts);
+  told["left_seconds"] = std::max(0.0, seconds(ejection.until - Clock::now()));
+  return told;
+}
+
+nlohmann::json probe_status(const probe::Prober::Latest& latest) {
+  nlohmann::json told{
+      {"result", latest.result}, {"seconds", nullptr}, {"age_seconds", nullptr}, {"error", latest.error}};
+  if (latest.at == TimePoint{}) return told;
+  told["seconds"] = seconds(latest.took);
+  told["age_seconds"] = seconds(Clock::now() - latest.at);
+  return told;
+}
+
 }  // namespace
 
 std::string Server::Process::metrics_text() {
@@ -32,6 +68,7 @@ metrics::Sample Server::Process::sample() const {
   sample.generation = generation_;
   for (const auto& destination : present_.get()->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
+    sample.panics.push_back({destination->settings.name, destination->upstream->panics() ? 1U : 0U});
     for (const auto& backend : destination->upstream->backends()) {
       metrics::BackendSample one;
       one.upstream = backend->upstream();
@@ -44,6 +81,11 @@ metrics::Sample Server::Process::sample() const {
       for (std::size_t n = 0; n < upstream::failure_kinds; ++n) {
         const auto kind = static_cast<upstream::FailureKind>(n);
         one.failures.push_back({std::string(upstream::text(kind)), backend->failures(kind)});
+      }
+      for (std::size_t n = 0; n < upstream::eject_reason_count; ++n) {
+        const auto reason = static_cast<upstream::EjectReason>(n);
+        if (const std::uint64_t count = backend->ejections(reason); count != 0)
+          one.ejections.push_back({std::string(upstream::text(reason)), count});
       }
       const probe::Prober::Counts counts = prober_->counts(*backend);
       one.probes = {{"passed", counts.passed}, {"failed", counts.failed}, {"timeout", counts.timeout}};
@@ -64,6 +106,9 @@ admin::Ready Server::Process::ready(const std::optional<std::string>& route) {
   }
   bool some = false;
   bool known = !route.has_value();
+  for (const auto& destination : serving->destinations) {
+    if (destination->upstream->panics()) ready.details.push_back(panic_sentence(*destination->upstream));
+  }
   for (const frontend::RouteEntry& entry : serving->routes) {
     const bool eligible = entry.destination->upstream->has_eligible();
     const std::string& name = entry.state->name();
@@ -93,7 +138,10 @@ nlohmann::json Server::Process::backend_status(const upstream::Backend& backend)
           {"picks_total", backend.picks()},
           {"reroutes_from_total", backend.reroutes_from()},
           {"reroutes_to_total", backend.reroutes_to()},
-          {"last_error", backend.last_error()}};
+          {"last_error", backend.last_error()},
+          {"failures", failures_status(backend)},
+          {"ejection", ejection_status(backend)},
+          {"probe", probe_status(prober_->latest(backend))}};
 }
 
 nlohmann::json Server::Process::status() {
@@ -115,7 +163,11 @@ nlohmann::json Server::Process::status() {
     nlohmann::json backends = nlohmann::json::array();
     for (const auto& backend : destination->upstream->backends())
       backends.push_back(backend_status(*backend));
+    const upstream::Upstream::Census census = destination->upstream->census();
     upstreams.push_back({{"name", destination->upstream->name()},
+                         {"panic", destination->upstream->panics(census)},
+                         {"eligible", census.eligible},
+                         {"active", census.active},
                          {"policy", config::to_string(destination->settings.policy)},
                          {"backends", std::move(backends)}});
   }

@@ -48,6 +48,8 @@ void Session::close_came(Peer from, std::uint16_t code) noexcept {
   source.close_received = true;
   source.reading = Reading::discard;
   if (phase_ == Phase::open) {
+    if (current_ != nobody && (from == client || code == normal_closure || code == going_away))
+      tell_leg_kept(current_);
     begin_closing(from == client ? Reason::client_closed : Reason::backend_closed,
                   from == client ? ClosedBy::client : ClosedBy::backend, code);
     answer_ = {code, code};  // what we say for a peer that does not answer
@@ -103,6 +105,7 @@ void Session::backend_ended(Peer from, net::IoState state) noexcept {
     detach(breaking_ ? reroute_.cause() : Cause::lost);
     return;
   }
+  if (!breaking_) tell_leg_lost(from);
   end(reason_of_cut(given));
   if (state == net::IoState::failed && side(from).leg != nullptr) drop(from);
 }

@@ -91,6 +91,7 @@ class Session final : public net::Handler, private Timer {
     if (shard_.surroundings().checking) check_invariants();
   }
   enum Peer : std::uint8_t { client = 0, first = 1, second = 2, nobody = 3 };
+  static constexpr std::uint16_t normal_closure = 1000;
   static constexpr std::uint16_t going_away = 1001;   ///< what a backend leg is told that is left
   static constexpr std::uint32_t turn_again_ms = 20;  ///< where a move has to wait for its turn
   static constexpr std::uint32_t client_stuck_ms =
@@ -157,6 +158,7 @@ class Session final : public net::Handler, private Timer {
     std::uint32_t given_bytes = 0;  ///< modulo 2^32; current leg: what it has or is to get, ours included
     std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
     bool got_preamble = false;            ///< as a later leg: its answers are not for the client
+    bool kept_told = false;               ///< outlier detection knows that it did not die early
     Given given = Given::whole_ones;
   };
 
@@ -309,6 +311,10 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] Peer free_slot() noexcept;
 
   // records.cpp: what is told of it
+  void tell_leg_lost(Peer peer) noexcept;
+  void tell_leg_kept(Peer peer) noexcept;
+  /// Whether it has lived long enough by now.
+  void judge_leg_age(Tick now, std::uint32_t& wait_ms) noexcept;
   void record() noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;
   [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;

@@ -27,12 +27,28 @@ bool Upstream::has_place(std::span<const Backend* const> exclude) const noexcept
   });
 }
 
-void Upstream::prepare(std::span<const Backend* const> exclude) const {
+Upstream::Census Upstream::census() const noexcept {
+  Census census;
+  for (const auto& member : members_) {
+    if (member->admin_state() != AdminState::active || member->weight() == 0) continue;
+    ++census.active;
+    if (member->eligible()) ++census.eligible;
+  }
+  return census;
+}
+
+bool Upstream::panics(Census census) const noexcept {
+  return census.eligible * 100 < census.active * outlier_.rules().panic_percent;
+}
+
+void Upstream::prepare(std::span<const Backend* const> exclude, Among among) const {
   picking_.views.clear();
   picking_.excluded.clear();
   for (std::size_t i = 0; i < members_.size(); ++i) {
     const Backend& member = *members_[i];
-    picking_.views.push_back({member.sessions(), member.weight(), member.eligible(), member.full()});
+    const bool may_get =
+        among == Among::active ? member.admin_state() == AdminState::active : member.eligible();
+    picking_.views.push_back({member.sessions(), member.weight(), may_get, member.full()});
     if (std::find(exclude.begin(), exclude.end(), &member) != exclude.end()) picking_.excluded.push_back(i);
   }
 }
@@ -43,7 +59,7 @@ std::optional<std::size_t> Upstream::choose() const {
 
 std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) const {
   const std::lock_guard lock(picking_.mutex);
-  prepare(exclude);
+  prepare(exclude, panics() ? Among::active : Among::eligible);
   while (const auto index = choose()) {
     if (auto seat = Seat::take(members_[*index])) return seat;
     // Another snapshot's pick took the last seat in between: on with the others.
@@ -52,10 +68,14 @@ std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) cons
   return std::nullopt;
 }
 
-Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclude, TimePoint now) const {
-  const std::lock_guard lock(picking_.mutex);
-  prepare(exclude);
+Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclude, TimePoint now,
+                                           Cause cause) const {
+  const bool panic = panics();
+  const bool is_lost = cause == Cause::lost || cause == Cause::closing;
   Place place;
+  if (panic && cause == Cause::unhealthy) return place;
+  const std::lock_guard lock(picking_.mutex);
+  prepare(exclude, panic && is_lost ? Among::active : Among::eligible);
   while (const auto index = choose()) {
     const auto& member = members_[*index];
     if (auto dialling = try_dialling(member, now)) {

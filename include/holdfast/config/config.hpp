@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "holdfast/config/address.hpp"
+#include "holdfast/config/outlier.hpp"
+#include "holdfast/config/probe.hpp"
 #include "holdfast/config/reroute.hpp"
 
 namespace holdfast::config {
@@ -21,7 +23,6 @@ using std::chrono::milliseconds;
 
 enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
 enum class Policy : std::uint8_t { least_connections, round_robin };
-enum class ProbeType : std::uint8_t { tcp, http, websocket, none };
 // What is written in front of a connection to a backend (net/proxy_header.hpp).
 enum class ProxyVersion : std::uint8_t { off, v1, v2 };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
@@ -30,7 +31,6 @@ enum class LogFormat : std::uint8_t { text, json };
 // The word used in the file for the value.
 [[nodiscard]] std::string_view to_string(TlsVersion value) noexcept;
 [[nodiscard]] std::string_view to_string(Policy value) noexcept;
-[[nodiscard]] std::string_view to_string(ProbeType value) noexcept;
 [[nodiscard]] std::string_view to_string(ProxyVersion value) noexcept;
 [[nodiscard]] std::string_view to_string(LogLevel value) noexcept;
 [[nodiscard]] std::string_view to_string(LogFormat value) noexcept;
@@ -104,6 +104,7 @@ struct BackendConfig {
   Address address;                 // required; no sockets = did not resolve: not to be dialled
   std::uint32_t weight = 1;        // share of sessions; 0..256, 0 = gets none; default 1
   std::uint64_t max_sessions = 0;  // 0 = no limit (default)
+  std::optional<Probe> probe;      // instead of the upstream's; keys that it lacks are as there
 
   bool operator==(const BackendConfig&) const = default;
 };
@@ -118,26 +119,6 @@ struct UpstreamTls {
   Certificate certificate;      // ours, for mutual TLS; empty = none
 
   bool operator==(const UpstreamTls&) const = default;
-};
-
-struct Probe {
-  ProbeType type = ProbeType::tcp;  // tcp | http | websocket | none; default tcp
-  std::string path = "/";           // http and websocket: request target; default "/"
-  milliseconds interval{2'000};     // 50 ms..1 h, jittered by the prober; default 2s
-  milliseconds timeout{1'000};      // of one probe; 10 ms..10 min; default 1s
-  std::uint32_t rise = 2;           // passes in a row to become healthy; 1..100; default 2
-  std::uint32_t fall = 3;           // failures in a row to become unhealthy; 1..100; default 3
-
-  bool operator==(const Probe&) const = default;
-};
-
-// Takes out backends that fail real sessions, whatever their probes say.
-struct Outlier {
-  std::uint32_t consecutive_failures = 5;  // 0 = off, ..1000; default 5
-  milliseconds eject_for{30'000};          // 100 ms..24 h; default 30s
-  std::uint32_t max_ejected_percent = 50;  // of an upstream's backends; 0..100; default 50
-
-  bool operator==(const Outlier&) const = default;
 };
 
 // Evening out live sessions.

@@ -33,9 +33,10 @@ struct BackendSample {
   std::uint64_t picks_total = 0;
   bool up = false;  ///< health: unknown counts as up, since it is used
   bool ejected = false;
-  std::string state;               ///< "active", "draining" or "disabled"
-  std::vector<Labelled> failures;  ///< by kind
-  std::vector<Labelled> probes;    ///< by result
+  std::string state;                ///< "active", "draining" or "disabled"
+  std::vector<Labelled> failures;   ///< by kind
+  std::vector<Labelled> probes;     ///< by result
+  std::vector<Labelled> ejections;  ///< by reason; those that are zero may be left out
 };
 
 /// Reroutes and moves of one upstream that came to one end.
@@ -50,6 +51,7 @@ struct Sample {
   std::uint64_t generation = 0;
   std::vector<BackendSample> backends;
   std::vector<RerouteSample> reroutes;  ///< those that are zero may be left out
+  std::vector<Labelled> panics;         ///< upstream: 1 = it panics
 };
 
 struct BuildInfo {
