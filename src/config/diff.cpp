@@ -73,6 +73,7 @@ std::string parts(const Route& old, const Route& now) {
       .compare("close_timeout", old.close_timeout, now.close_timeout)
       .compare("ping", old.ping, now.ping)
       .compare("reroute", old.reroute, now.reroute)
+      .compare("auth", old.auth, now.auth)
       .text();
 }
 

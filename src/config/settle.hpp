@@ -11,6 +11,9 @@
 
 namespace holdfast::config {
 
+/// Without white space at both ends.
+[[nodiscard]] std::string trimmed(const std::string& text);
+
 class Settler {
  public:
   /// `directory` is absolute: the one of the configuration file.
@@ -28,6 +31,9 @@ class Settler {
   void settle_listener(Listener& listener, const std::string& place);
   void settle_upstream(Upstream& upstream, const std::string& place);
   void settle_admin(Admin& admin);
+  void settle_jwt(Jwt& jwt, const std::string& place);
+  void settle_forward_auth(ForwardAuth& service, const std::string& place);
+  [[nodiscard]] std::string read_whole(std::string& path, std::size_t most_bytes, const std::string& place);
   void read_secret(Reroute& reroute, const std::string& place);
   void read_certificate(Certificate& certificate, const std::string& place);
   void read_pem(PemFile& file, const std::string& place, const char* expected);

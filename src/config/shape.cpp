@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "config/shape_auth.hpp"
 #include "config/text_checks.hpp"
 #include "config/words.hpp"
 
@@ -162,6 +163,7 @@ void route(Visitor& v, Route& r) {
   v.duration({"close_timeout"}, r.close_timeout, from_to(milliseconds(10), minutes(10)));
   object(v, {"ping"}, r.ping, ping);
   object(v, {"reroute"}, r.reroute, reroute);
+  object(v, {"auth"}, r.auth, describe_auth);
   v.later({"feed", "origins", "max_messages_per_second", "strip_prefix", "set_headers", "remove_headers",
            "request_id"});
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "holdfast/config/address.hpp"
+#include "holdfast/config/auth.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
 #include "holdfast/config/reroute.hpp"
@@ -96,6 +97,7 @@ struct Route {
   milliseconds close_timeout{5'000};        // wait for the answer to a Close; 10 ms..10 min; default 5s
   Ping ping;
   Reroute reroute;
+  Auth auth;  // empty = anybody
 
   bool operator==(const Route&) const = default;
 };

@@ -114,8 +114,10 @@ enum class HandshakeResult : std::uint8_t {
   client_gone,      ///< closed before the answer
   limit,            ///< 503: max_sessions, descriptors or draining
   proxy_header,     ///< closed: no valid PROXY header, or not from a trusted peer
+  unauthorized,     ///< 4xx: no good token, or the forward_auth service says no
+  auth_failed,      ///< 503: the forward_auth service does not answer as it should
 };
-inline constexpr std::size_t handshake_result_count = 11;
+inline constexpr std::size_t handshake_result_count = 13;
 [[nodiscard]] std::string_view text(HandshakeResult result) noexcept;
 
 enum class TlsResult : std::uint8_t {
