@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "holdfast/config/diff.hpp"
+#include "server/auth_status.hpp"
 #include "server/panic.hpp"
 #include "server/process.hpp"
 #include "server/release.hpp"
@@ -156,7 +157,9 @@ nlohmann::json Server::Process::status() {
   }
   nlohmann::json routes = nlohmann::json::array();
   for (const frontend::RouteEntry& route : serving->routes) {
-    routes.push_back({{"name", route.state->name()}, {"upstream", route.destination->upstream->name()}});
+    routes.push_back({{"name", route.state->name()},
+                      {"upstream", route.destination->upstream->name()},
+                      {"auth", auth_status(route)}});
   }
   nlohmann::json upstreams = nlohmann::json::array();
   for (const auto& destination : serving->destinations) {
