@@ -143,7 +143,9 @@ std::string check_claim_name(const std::string& text) {
 }
 
 std::string check_granted_field(const std::string& text) {
-  constexpr std::array<std::string_view, 15> ours{"connection",
+  constexpr std::array<std::string_view, 17> ours{"cookie",
+                                                  "origin",
+                                                  "connection",
                                                   "content_length",
                                                   "expect",
                                                   "forwarded",

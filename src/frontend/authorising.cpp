@@ -53,8 +53,10 @@ asio::awaitable<auth::Ruling> put_question(SetupThread& thread, std::shared_ptr<
   const config::ForwardAuth& settings = *route->settings.forward_auth;
   const TimePoint deadline = Clock::now() + settings.timeout;
   config::Address address = settings.address;
-  auto connected = co_await dial::connect(thread.io(), route->service, std::move(address), std::string(),
-                                          *thread.surroundings().budget, deadline, give_up);
+  std::string no_proxy_header;
+  auto connected =
+      co_await dial::connect(thread.io(), route->service, std::move(address), std::move(no_proxy_header),
+                             *thread.surroundings().budget, deadline, give_up);
   if (!connected) co_return no_ruling(connected.error());
   std::unique_ptr<net::AsyncLeg> leg = std::move(connected.value());
   leg->expires_at(deadline);

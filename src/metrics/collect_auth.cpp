@@ -10,24 +10,11 @@ namespace holdfast::metrics {
 
 namespace {
 
-constexpr std::array<std::string_view, token_result_count> token_texts{
-    "accepted", "missing",       "ambiguous", "malformed", "algorithm", "unknown_key", "bad_signature",
-    "expired",  "not_yet_valid", "no_expiry", "issuer",    "audience",  "claims"};
-constexpr std::array<std::string_view, forward_result_count> forward_texts{"allowed", "denied", "unexpected",
-                                                                           "unreachable", "timeout"};
 // Upper bounds in seconds: a service next door to the longest time-out that makes sense.
 constexpr std::array<double, 11> forward_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                 0.1,   0.25,   0.5,   1,    2.5};
 
 }  // namespace
-
-std::string_view text(TokenResult result) noexcept {
-  return token_texts[static_cast<std::size_t>(result)];
-}
-
-std::string_view text(ForwardResult result) noexcept {
-  return forward_texts[static_cast<std::size_t>(result)];
-}
 
 AuthCells::AuthCells() noexcept : forward_duration(forward_bounds) {}
 
@@ -57,10 +44,10 @@ void Registry::Collector::auth(Families& out) const {
       return static_cast<double>(total);
     };
     for (std::size_t n = 0; n < token_result_count; ++n)
-      tokens.counter({{"route", route}, {"result", token_texts[n]}},
+      tokens.counter({{"route", route}, {"result", metrics::text(static_cast<TokenResult>(n))}},
                      sum([n](const AuthCells& cells) -> const Counter& { return cells.tokens[n]; }));
     for (std::size_t n = 0; n < forward_result_count; ++n)
-      forwards.counter({{"route", route}, {"result", forward_texts[n]}},
+      forwards.counter({{"route", route}, {"result", metrics::text(static_cast<ForwardResult>(n))}},
                        sum([n](const AuthCells& cells) -> const Counter& { return cells.forwards[n]; }));
     hits.counter({{"route", route}},
                  sum([](const AuthCells& cells) -> const Counter& { return cells.cache_hits; }));

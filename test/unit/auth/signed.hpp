@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "holdfast/auth/token.hpp"
+#include "holdfast/base/clock.hpp"
 
 namespace holdfast::auth::test {
 

@@ -52,7 +52,7 @@ TEST_CASE("a question has the client's fields but those of the handshake, and sa
     for (const char* once :
          {"X-Forwarded-Uri: /chat?a=1\r\n", "X-Forwarded-Method: GET\r\n", "X-Forwarded-For: 192.0.2.1\r\n",
           "X-Forwarded-Host: a.example\r\n", "Cookie: c\r\n", "X-User: ann\r\n",
-          "Sec-WebSocket-Protocol: chat\r\n", "Host: ", "Connection: "})
+          "Sec-WebSocket-Protocol: chat\r\n", "\r\nHost: ", "Connection: "})
       CHECK_MESSAGE(count(question, once) == 1, once);
     for (const char* never : {"forged", "root", "PUT", "Upgrade", "Sec-WebSocket-Key",
                               "Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Holdfast", "Expect"})
