@@ -223,7 +223,7 @@ def test_keys_are_rotated_by_a_reload(start, backend, tmp_path):
         assert proxy.metric("holdfast_auth_tokens_total", route="all", result="unknown_key") == 1
         keys.write_text(tokens.jwks(new))
         proxy.reload(config)
-        assert "route all changed: auth" in proxy.log()
+        harness.eventually(lambda: "route all changed: auth" in proxy.log(), what="the change in the log")
         wire.open_session(proxy.public, extra=bearer(new.token())).close()
         assert answer_to(proxy, extra=bearer(old.token())).status == 401
         # A file that is broken changes nothing.
