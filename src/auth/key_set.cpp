@@ -267,7 +267,12 @@ Result<KeySet> KeySet::create(const config::Jwt& settings) {
   auto keys = is_pem ? read_pem(settings) : read_jwks(settings);
   if (!keys) return keys.error();
   set.keys_ = std::move(keys.value());
-  if (set.keys_.empty()) return bad_key("has no key for any of the algorithms");
+  if (set.keys_.empty()) {
+    std::string listed;
+    for (const JwtAlgorithm each : settings.algorithms)
+      listed += (listed.empty() ? "" : ", ") + std::string(config::to_string(each));
+    return bad_key("has no key for any of the algorithms: " + listed);
+  }
   if (set.keys_.size() > most_keys)
     return bad_key("has more than " + std::to_string(most_keys) + " usable keys");
   return set;

@@ -83,8 +83,7 @@ std::string check_report(const LoadResult& result) {
   if (!result.config) return out + count_of(result.problems.size(), "error") + "\n";
   const Config& config = *result.config;
   for (const Route& route : config.routes) {
-    if (!route.auth.empty())
-      out += result.file + ": route " + route.name + " asks for " + summary(route.auth) + "\n";
+    if (route.auth) out += result.file + ": route " + route.name + " asks for " + summary(*route.auth) + "\n";
   }
   std::size_t backends = 0;
   for (const Upstream& upstream : config.upstreams) backends += upstream.backends.size();

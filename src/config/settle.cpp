@@ -61,9 +61,7 @@ void Settler::settle(Config& config) {
     if (route.name.empty()) route.name = default_route_name(route);
     if (route.upstream.empty() && only_one) route.upstream = config.upstreams[0].name;
     read_secret(route.reroute, indexed("routes", i) + ".reroute.secret_file");
-    if (route.auth.jwt) settle_jwt(*route.auth.jwt, indexed("routes", i) + ".auth.jwt");
-    if (route.auth.forward_auth)
-      settle_forward_auth(*route.auth.forward_auth, indexed("routes", i) + ".auth.forward_auth");
+    if (route.auth) settle_auth(*route.auth, indexed("routes", i) + ".auth");
   }
   settle_admin(config.admin);
   if (config.log.access != "-") make_absolute(config.log.access);

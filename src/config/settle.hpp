@@ -31,6 +31,7 @@ class Settler {
   void settle_listener(Listener& listener, const std::string& place);
   void settle_upstream(Upstream& upstream, const std::string& place);
   void settle_admin(Admin& admin);
+  void settle_auth(Auth& auth, const std::string& place);
   void settle_jwt(Jwt& jwt, const std::string& place);
   void settle_forward_auth(ForwardAuth& service, const std::string& place);
   [[nodiscard]] std::string read_whole(std::string& path, std::size_t most_bytes, const std::string& place);

@@ -9,6 +9,11 @@ constexpr std::size_t most_keys_bytes = 1U << 20U;
 constexpr std::size_t most_secret_bytes = 4096;
 }  // namespace
 
+void Settler::settle_auth(Auth& auth, const std::string& place) {
+  if (auth.jwt) settle_jwt(*auth.jwt, place + ".jwt");
+  if (auth.forward_auth) settle_forward_auth(*auth.forward_auth, place + ".forward_auth");
+}
+
 void Settler::settle_jwt(Jwt& jwt, const std::string& place) {
   const bool has_secret = !jwt.secret_file.empty();
   if (jwt.algorithms.empty())

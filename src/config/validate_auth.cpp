@@ -30,6 +30,8 @@ void check_jwt(const Jwt& jwt, const std::string& place, Problems& problems) {
 }  // namespace
 
 void validate_auth(const Auth& auth, const std::string& place, Problems& problems) {
+  if (!auth.jwt && !auth.forward_auth)
+    problems.error(place, "is empty, must have jwt or forward_auth: as it is, anybody would be let in");
   std::set<std::string> fields;
   const auto check_once = [&](const std::string& field, const std::string& where) {
     if (!fields.insert(as_variable(field)).second)

@@ -21,7 +21,8 @@ nlohmann::json auth_status(const frontend::RouteEntry& route) {
   nlohmann::json told{{"asks_for", config::summary(auth.settings)}};
   if (auth.settings.jwt) {
     told["keys"] = auth.keys.keys().size();
-    told["at_expiry"] = auth.settings.jwt->at_expiry;
+    const std::uint16_t code = auth.settings.jwt->at_expiry;
+    told["at_expiry"] = code == config::Jwt::stay ? nlohmann::json("stay") : nlohmann::json(code);
     for (std::size_t n = 0; n < metrics::token_result_count; ++n)
       told["tokens"][std::string(metrics::text(static_cast<metrics::TokenResult>(n)))] = sum(
           auth, [n](const metrics::AuthCells& cells) -> const metrics::Counter& { return cells.tokens[n]; });

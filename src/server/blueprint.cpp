@@ -60,8 +60,8 @@ using ByName = std::unordered_map<std::string, std::shared_ptr<const dial::Desti
 std::shared_ptr<const frontend::RouteAuth> draw_auth(const config::Route& route, const Lasting& lasting,
                                                      metrics::Registry& registry, const std::string& place,
                                                      std::vector<config::Problem>& problems) {
-  if (route.auth.empty()) return nullptr;
-  auto made = frontend::RouteAuth::create(route.auth, place + ".auth", problems);
+  if (!route.auth) return nullptr;
+  auto made = frontend::RouteAuth::create(*route.auth, place + ".auth", problems);
   if (made == nullptr) return nullptr;
   for (std::size_t n = 0; n < lasting.workers; ++n) made->cells.push_back(&registry.auth(n, route.name));
   return made;

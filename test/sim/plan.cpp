@@ -43,7 +43,7 @@ void Plan::draw_reroute(Random& random) {
   route.idle_timeout = milliseconds(random.chance(5) ? random.between(100, 5'000) : 0);
   route.max_age = milliseconds(random.chance(5) ? random.between(100, 10'000) : 0);
   if (random.chance(5)) {
-    route.auth.jwt.emplace();
+    route.auth.emplace().jwt.emplace();
     token_lasts_100ms = static_cast<std::uint32_t>(random.between(1, 100));
   }
   if (random.chance(5)) hold_memory = random.below(6'000);

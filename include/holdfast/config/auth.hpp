@@ -81,11 +81,11 @@ struct ForwardAuth {
 // Fills what is derived from `url` but the addresses; what is wrong with it ("must …"), or "".
 [[nodiscard]] std::string parse_url(const std::string& text, ForwardAuth& out);
 
+// At least one of them; an empty object must not look like protection.
 struct Auth {
   std::optional<Jwt> jwt;
   std::optional<ForwardAuth> forward_auth;  // asked after jwt
 
-  [[nodiscard]] bool empty() const noexcept { return !jwt && !forward_auth; }
   bool operator==(const Auth&) const = default;
 };
 

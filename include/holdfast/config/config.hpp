@@ -97,7 +97,7 @@ struct Route {
   milliseconds close_timeout{5'000};        // wait for the answer to a Close; 10 ms..10 min; default 5s
   Ping ping;
   Reroute reroute;
-  Auth auth;  // empty = anybody
+  std::optional<Auth> auth;  // absent = anybody may have a session
 
   bool operator==(const Route&) const = default;
 };

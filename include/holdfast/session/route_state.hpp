@@ -35,7 +35,7 @@ class RouteState {
     close_timeout_ms.store(clamp(route.close_timeout), std::memory_order_relaxed);
     ping_interval_ms.store(clamp(route.ping.interval), std::memory_order_relaxed);
     ping_timeout_ms.store(clamp(route.ping.timeout), std::memory_order_relaxed);
-    at_expiry.store(route.auth.jwt ? route.auth.jwt->at_expiry : config::Jwt::stay,
+    at_expiry.store(route.auth && route.auth->jwt ? route.auth->jwt->at_expiry : config::Jwt::stay,
                     std::memory_order_relaxed);
     apply(route.reroute);
   }
