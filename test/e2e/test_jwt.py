@@ -7,6 +7,7 @@ import pytest
 
 import backend as fake
 import harness
+import peers
 import reroutes
 import tokens
 import wire
@@ -134,6 +135,16 @@ def test_a_token_among_the_subprotocols_is_never_offered_nor_echoed(start, backe
             assert client.answer.one("sec-websocket-protocol") == chosen
             assert token not in server.heads[number].raw.decode()
     assert answer_to(proxy, extra=[("Sec-WebSocket-Protocol", "bearer, chat")]).status == 401
+
+
+def test_a_browsers_way_works_with_a_client_that_insists_on_a_subprotocol(start, echo, tmp_path):
+    """npm ws, as browsers, ends a connection that offered subprotocols and was told none."""
+    proxy = start(harness.config_for(echo().address, route=with_secret(tmp_path, leeway=0, **{"from": ["subprotocol"]})))
+    token = tokens.Signer(tmp_path).token(lasts=1.5)
+    result = peers.run_node("client.js", {"url": f"ws://{proxy.public}/", "subprotocols": ["bearer", token],
+                                          "steps": [{"echo": "text", "size": 100}]})
+    assert result["protocol"] == "bearer"
+    assert result["closed"] == {"code": 4401, "reason": "token expired"}
 
 
 def test_claims_become_fields_that_no_client_can_forge(start, backend, tmp_path):
