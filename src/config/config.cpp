@@ -7,7 +7,7 @@ namespace holdfast::config {
 std::string_view to_string(TlsVersion value) noexcept {
   return tls_version_words[static_cast<std::size_t>(value)];
 }
-std::string_view to_string(Policy value) noexcept {
+std::string_view to_string(PolicyKind value) noexcept {
   return policy_words[static_cast<std::size_t>(value)];
 }
 std::string_view to_string(ProbeType value) noexcept {
@@ -28,6 +28,10 @@ std::string_view to_string(Compression value) noexcept {
 }
 std::string_view to_string(MoveOrder value) noexcept {
   return move_order_words[static_cast<std::size_t>(value)];
+}
+
+std::string_view to_string(SameSite value) noexcept {
+  return same_site_words[static_cast<std::size_t>(value)];
 }
 
 const Upstream* Config::find_upstream(std::string_view name) const noexcept {

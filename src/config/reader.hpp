@@ -20,6 +20,8 @@ class Reader : public Visitor {
       : tree_(tree), path_(std::move(path)), problems_(problems) {}
 
   void text(Key key, std::string& value, const TextCheck& check) override;
+  void word_or_text(Key key, std::string& value, std::span<const std::string_view> words, const char* pattern,
+                    const TextCheck& check) override;
   void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) override;
   void number(Key key, std::uint64_t& value, NumberRange range) override;
   void numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) override;

@@ -60,7 +60,8 @@ void Settler::settle(Config& config) {
     Route& route = config.routes[i];
     if (route.name.empty()) route.name = default_route_name(route);
     if (route.upstream.empty() && only_one) route.upstream = config.upstreams[0].name;
-    read_secret(route.reroute, indexed("routes", i) + ".reroute.secret_file");
+    read_secret(route.reroute.secret_file, route.reroute.secret,
+                indexed("routes", i) + ".reroute.secret_file");
   }
   settle_admin(config.admin);
   if (config.log.access != "-") make_absolute(config.log.access);
@@ -90,6 +91,8 @@ void Settler::settle_upstream(Upstream& upstream, const std::string& place) {
       problems_.error(where, error);
     }
   }
+  if (upstream.sticky)
+    read_secret(upstream.sticky->secret_file, upstream.sticky->secret, place + ".sticky.secret_file");
   if (!upstream.tls) return;
   UpstreamTls& tls = *upstream.tls;
   read_pem(tls.ca, place + ".tls.ca", certificate_mark);
@@ -119,18 +122,18 @@ void Settler::settle_admin(Admin& admin) {
                   quote(admin.token_file) + " must hold one word of visible ASCII characters");
 }
 
-void Settler::read_secret(Reroute& reroute, const std::string& place) {
-  if (reroute.secret_file.empty()) return;
-  make_absolute(reroute.secret_file);
-  const FileContent content = world_.read_file(reroute.secret_file, max_secret_bytes);
+void Settler::read_secret(std::string& file, std::string& secret, const std::string& place) {
+  if (file.empty()) return;
+  make_absolute(file);
+  const FileContent content = world_.read_file(file, max_secret_bytes);
   if (!content.error.empty()) {
-    problems_.error(place, quote(reroute.secret_file) + " can't be read: " + content.error);
+    problems_.error(place, quote(file) + " can't be read: " + content.error);
     return;
   }
-  reroute.secret = trimmed(content.bytes);
-  if (reroute.secret.size() >= min_secret_bytes) return;
-  problems_.error(place, quote(reroute.secret_file) + " must hold at least " +
-                             std::to_string(min_secret_bytes) + " bytes, white space around them aside");
+  secret = trimmed(content.bytes);
+  if (secret.size() >= min_secret_bytes) return;
+  problems_.error(place, quote(file) + " must hold at least " + std::to_string(min_secret_bytes) +
+                             " bytes, white space around them aside");
 }
 
 void Settler::read_certificate(Certificate& certificate, const std::string& place) {

@@ -28,7 +28,8 @@ class Settler {
   void settle_listener(Listener& listener, const std::string& place);
   void settle_upstream(Upstream& upstream, const std::string& place);
   void settle_admin(Admin& admin);
-  void read_secret(Reroute& reroute, const std::string& place);
+  // Makes `file` absolute and puts what it holds into `secret`; nothing to do without a file.
+  void read_secret(std::string& file, std::string& secret, const std::string& place);
   void read_certificate(Certificate& certificate, const std::string& place);
   void read_pem(PemFile& file, const std::string& place, const char* expected);
   // Fills `sockets`; what is wrong, or "".

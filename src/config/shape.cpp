@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "config/shape_balancing.hpp"
 #include "config/text_checks.hpp"
 #include "config/words.hpp"
 
@@ -168,7 +169,7 @@ void backend(Visitor& v, BackendConfig& b) {
   address(v, required("address"), b.address, AddressUse::backend);
   number(v, {"weight"}, b.weight, {0, 256});
   number(v, {"max_sessions"}, b.max_sessions, {0, 1'000'000'000});
-  v.later({"backup", "zone"});
+  visit_place(v, b);
 }
 
 void upstream_tls(Visitor& v, UpstreamTls& t) {
@@ -200,7 +201,7 @@ void rebalance(Visitor& v, Rebalance& r) {
 
 void upstream(Visitor& v, Upstream& u) {
   v.text(required("name"), u.name, check_upstream_name);
-  choice(v, {"policy"}, u.policy);
+  visit_balancing(v, u);
   list(v, required("backends"), {1, 10'000}, u.backends, backend);
   object(v, {"tls"}, u.tls, upstream_tls);
   v.duration({"connect_timeout"}, u.connect_timeout, from_to(milliseconds(10), minutes(10)));
@@ -211,7 +212,7 @@ void upstream(Visitor& v, Upstream& u) {
   object(v, {"rebalance"}, u.rebalance, rebalance);
   object(v, {"probe"}, u.probe, probe);
   object(v, {"outlier"}, u.outlier, outlier);
-  v.later({"sticky", "discover", "slow_start", "queue", "proxy_protocol", "source"});
+  v.later({"discover", "proxy_protocol", "source"});
 }
 
 void admin(Visitor& v, Admin& a) {
@@ -252,6 +253,7 @@ Config default_config() {
 void visit(Visitor& v, Config& c) {
   v.ignored("$schema");
   number(v, {"workers"}, c.workers, {1, 1024, "auto"});
+  visit_zone(v, c.zone);
   list(v, required("listeners"), {1, 1000}, c.listeners, listener);
   list(v, {"routes"}, {0, 10'000}, c.routes, route);
   list(v, required("upstreams"), {1, 10'000}, c.upstreams, upstream);

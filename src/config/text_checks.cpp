@@ -29,6 +29,16 @@ std::string check_upstream_name(const std::string& text) {
   return good ? "" : "must be 1 to 64 letters, digits, dots, underscores or hyphens";
 }
 
+std::string check_zone_name(const std::string& text) {
+  const bool good = text.size() <= 64 && std::all_of(text.begin(), text.end(), is_plain);
+  return good ? "" : "must be up to 64 letters, digits, dots, underscores or hyphens";
+}
+
+std::string check_cookie_name(const std::string& text) {
+  const bool good = !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), is_plain);
+  return good ? "" : "must be 1 to 64 letters, digits, dots, underscores or hyphens";
+}
+
 std::string check_listener_name(const std::string& text) {
   const bool good = !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), is_visible);
   return good ? "" : "must be 1 to 128 visible ASCII characters without spaces";

@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "config/validate_balancing.hpp"
+
 namespace holdfast::config {
 namespace {
 
@@ -215,6 +217,7 @@ void validate(const Config& config, Problems& problems) {
   check_upstreams(config, problems);
   check_routes(config, problems);
   check_rebalance(config, problems);
+  check_balancing(config, problems);
   check_admin(config.admin, problems);
 }
 

@@ -57,6 +57,9 @@ class Visitor {
 
   /// Each takes the present value of the field as the default and leaves it if the key is absent.
   virtual void text(Key key, std::string& value, const TextCheck& check) = 0;
+  /// A text that is mostly one of `words`; what else it may be `pattern` tells editors and `check` decides.
+  virtual void word_or_text(Key key, std::string& value, std::span<const std::string_view> words,
+                            const char* pattern, const TextCheck& check) = 0;
   virtual void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) = 0;
   virtual void number(Key key, std::uint64_t& value, NumberRange range) = 0;
   /// A list without repetitions, each as number().

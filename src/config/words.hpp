@@ -10,7 +10,9 @@
 namespace holdfast::config {
 
 inline constexpr std::array<std::string_view, 2> tls_version_words{"1.2", "1.3"};
-inline constexpr std::array<std::string_view, 2> policy_words{"least_connections", "round_robin"};
+inline constexpr std::array<std::string_view, 5> policy_words{"least_connections", "round_robin",
+                                                              "two_choices", "random", "hash"};
+inline constexpr std::array<std::string_view, 3> same_site_words{"strict", "lax", "none"};
 inline constexpr std::array<std::string_view, 4> probe_type_words{"tcp", "http", "websocket", "none"};
 inline constexpr std::array<std::string_view, 4> log_level_words{"debug", "info", "warning", "error"};
 inline constexpr std::array<std::string_view, 2> log_format_words{"text", "json"};
@@ -27,8 +29,8 @@ inline std::span<const std::string_view> words<TlsVersion>() {
   return tls_version_words;
 }
 template <>
-inline std::span<const std::string_view> words<Policy>() {
-  return policy_words;
+inline std::span<const std::string_view> words<SameSite>() {
+  return same_site_words;
 }
 template <>
 inline std::span<const std::string_view> words<ProbeType>() {

@@ -4,6 +4,7 @@
 
 #include "frontend/continuing.hpp"
 #include "frontend/gate.hpp"
+#include "frontend/hash_key.hpp"
 #include "frontend/identity.hpp"
 #include "frontend/reach.hpp"
 #include "frontend/relay.hpp"
@@ -159,9 +160,17 @@ Connection::Step Connection::find_backend() {
   upstream::RetryBudget& retries = destination.upstream->state().retries();
   retries.first_try(Clock::now());
   const auto watch = watch_client();
+  const auto key = hash_key(destination.settings.policy, request_stem_);
+  Seated seated;
   while (tried.size() < most_backends && Clock::now() < deadline) {
-    std::optional<upstream::Seat> seat = destination.upstream->pick(tried);
-    if (!seat) break;
+    if (tried.empty()) {
+      const auto preferred = member_of_cookie(destination, *head_);
+      seated = co_await find_seat(route_->destination, preferred, key, deadline, watch->give_up, watch->bell);
+    } else {
+      seated.seat = destination.upstream->pick(upstream::Wish{tried, key});
+    }
+    if (!seated.seat) break;
+    std::optional<upstream::Seat> seat = std::exchange(seated.seat, std::nullopt);
     if (!tried.empty() && !retries.may_retry(Clock::now())) break;
     tried.push_back(&seat->backend());
     Error error;
@@ -181,7 +190,12 @@ Connection::Step Connection::find_backend() {
     last = std::move(error);
     if (last->retry == Retry::no) break;
   }
-  co_await answer_failure(last);
+  if (seated.why == Seated::Why::client_is_gone) {
+    cells().handshake(HandshakeResult::client_gone);
+    record(0, "closed while it waited for a place");
+    co_return false;
+  }
+  co_await answer_failure(last, seated.why);
   co_return false;
 }
 
@@ -218,6 +232,7 @@ void Connection::look_at_client(const std::weak_ptr<Watch>& weak) {
   if (watch == nullptr) return;
   if (watch->client.peer_is_gone()) {
     watch->give_up.request();
+    watch->bell->timer.cancel();
     return;
   }
   watch->again.expires_after(client_look_period);
@@ -264,7 +279,9 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
 }
 
 asio::awaitable<void> Connection::hand_over() {
-  const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key);
+  const auto cookie = sticky_field(*route_->destination, seat_->backend(), id_);
+  const auto cookies = cookie ? std::span(&*cookie, 1) : std::span<const ws::ExtraField>();
+  const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, cookies);
   client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
   auto written = co_await client_->write_all(answer_text);
   if (!written) {
@@ -302,10 +319,14 @@ asio::awaitable<void> Connection::hand_over() {
   thread_.hand_over(shard, std::move(handover));
 }
 
-asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last) {
+asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last, Seated::Why why) {
   const std::string upstream = route_->destination->upstream->name();
   if (!last) {
-    ws::Rejection none{503, "no eligible backend in upstream " + upstream, std::string(retry_after)};
+    std::string what = "no eligible backend in upstream " + upstream;
+    if (why == Seated::Why::full) what = "no room at the backends of upstream " + upstream;
+    if (why == Seated::Why::waited)
+      what = "no place became free in time at the backends of upstream " + upstream;
+    ws::Rejection none{503, std::move(what), std::string(retry_after)};
     co_await answer(std::move(none), HandshakeResult::no_backend);
     co_return;
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/seating.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/net/async_leg.hpp"
 
@@ -32,10 +33,12 @@ class Connection {
                                                         net::GiveUp& give_up, Error& last);
   /// Notices that the client has gone while a backend is being dialled; works as long as it is held.
   struct Watch {
-    Watch(boost::asio::io_context& io, net::AsyncLeg& watched) : client(watched), again(io) {}
+    Watch(boost::asio::io_context& io, net::AsyncLeg& watched)
+        : client(watched), again(io), bell(std::make_shared<Bell>(io)) {}
     net::AsyncLeg& client;
     boost::asio::steady_timer again;
     net::GiveUp give_up;
+    std::shared_ptr<Bell> bell;
   };
   static void look_at_client(const std::weak_ptr<Watch>& watch);
   [[nodiscard]] std::shared_ptr<Watch> watch_client();
@@ -44,7 +47,8 @@ class Connection {
 
   /// Writes an answer of ours, lingers so that it is read, and records it.
   [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result);
-  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last);
+  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last,
+                                                            Seated::Why why);
   void record(unsigned status, std::string detail);
   [[nodiscard]] ws::ForwardedBy forwarded_by() const;
   [[nodiscard]] const SetupThread::Surroundings& around() const noexcept { return thread_.surroundings(); }

@@ -40,6 +40,7 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   reroutes(out, sample);
   durations(out);
   backends(out, sample);
+  balancing(out, sample);
   process(out, sample);
   return out;
 }
@@ -213,6 +214,8 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
       gauge_family("holdfast_backend_sessions", "Sessions on a backend, those being set up included.");
   FamilyBuilder up = gauge_family("holdfast_backend_up", "1 = healthy or not probed yet, 0 = unhealthy.");
   FamilyBuilder state = gauge_family("holdfast_backend_state", "1 for each state that a backend is in.");
+  FamilyBuilder weights =
+      gauge_family("holdfast_backend_weight", "What of a backend's weight counts now: less in a slow start.");
   FamilyBuilder picks = counter_family("holdfast_backend_picks_total", "How often a backend was picked.");
   FamilyBuilder failures =
       counter_family("holdfast_backend_failures_total", "Tries that failed on a backend, by kind.");
@@ -231,6 +234,7 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
       state.gauge(with("state", word), backend.state == word ? 1 : 0);
     }
     state.gauge(with("state", "ejected"), backend.ejected ? 1 : 0);
+    weights.gauge(labels, backend.weight);
     picks.counter(labels, static_cast<double>(backend.picks_total));
     for (const Labelled& item : backend.failures) {
       failures.counter(with("kind", item.label), static_cast<double>(item.count));
@@ -239,8 +243,29 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
       probes.counter(with("result", item.label), static_cast<double>(item.count));
     }
   }
-  for (FamilyBuilder* family : {&sessions, &up, &state, &picks, &failures, &probes})
+  for (FamilyBuilder* family : {&sessions, &up, &state, &weights, &picks, &failures, &probes})
     std::move(*family).append_to(out);
+}
+
+void Registry::Collector::balancing(Families& out, const Sample& sample) const {
+  FamilyBuilder queued =
+      gauge_family("holdfast_queued_sessions", "Handshakes that wait for a place at a full upstream.");
+  FamilyBuilder waits =
+      counter_family("holdfast_queue_waits_total",
+                     "Handshakes that found all backends of an upstream full, by what came of it.");
+  FamilyBuilder cookies = counter_family("holdfast_sticky_total",
+                                         "Handshakes that came with a sticky cookie, by what came of it.");
+  for (const BalancingSample& item : sample.balancing) {
+    if (!item.waits.empty() || item.queued != 0)
+      queued.gauge({{"upstream", item.upstream}}, static_cast<double>(item.queued));
+    for (const Labelled& one : item.waits) {
+      waits.counter({{"upstream", item.upstream}, {"result", one.label}}, static_cast<double>(one.count));
+    }
+    for (const Labelled& one : item.cookies) {
+      cookies.counter({{"upstream", item.upstream}, {"result", one.label}}, static_cast<double>(one.count));
+    }
+  }
+  for (FamilyBuilder* family : {&queued, &waits, &cookies}) std::move(*family).append_to(out);
 }
 
 void Registry::Collector::process(Families& out, const Sample& sample) const {

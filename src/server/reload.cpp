@@ -69,6 +69,7 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   // Before the snapshot, in which those that still waited in the queue would not find their listener.
   planes_->listeners->close_removed(config);
   apply_lasting(config, *serving);
+  begin_slow_starts(config_, *serving, Clock::now());
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
   present_.set(serving);

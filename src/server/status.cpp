@@ -21,6 +21,34 @@ void sample_reroutes(const upstream::UpstreamState& state, metrics::Sample& samp
   }
 }
 
+void sample_balancing(upstream::UpstreamState& state, const config::Upstream& settings,
+                      metrics::Sample& sample) {
+  metrics::BalancingSample one;
+  one.upstream = settings.name;
+  one.queued = state.queue().size();
+  for (std::size_t n = 0; settings.queue.length != 0 && n < upstream::queue_result_count; ++n) {
+    const auto result = static_cast<upstream::QueueResult>(n);
+    one.waits.push_back({std::string(upstream::text(result)), state.queue().count_of(result)});
+  }
+  for (std::size_t n = 0; settings.sticky && n < upstream::sticky_result_count; ++n) {
+    const auto result = static_cast<upstream::StickyResult>(n);
+    one.cookies.push_back({std::string(upstream::text(result)), state.count_of(result)});
+  }
+  sample.balancing.push_back(std::move(one));
+}
+
+// What of its weight counts now, of weight and slow start.
+double effective_weight(const upstream::Upstream& upstream, const upstream::Backend& backend) {
+  return backend.weight() * upstream.ramp(backend, Clock::now()) / 100.0;
+}
+
+nlohmann::json place_status(const upstream::Upstream& upstream, const upstream::Backend& backend,
+                            const config::BackendConfig& settings) {
+  return {{"backup", settings.rank == config::BackendConfig::Rank::backup},
+          {"zone", settings.zone},
+          {"effective_weight", effective_weight(upstream, backend)}};
+}
+
 }  // namespace
 
 std::string Server::Process::metrics_text() {
@@ -32,8 +60,10 @@ metrics::Sample Server::Process::sample() const {
   sample.generation = generation_;
   for (const auto& destination : present_.get()->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
+    sample_balancing(destination->upstream->state(), destination->settings, sample);
     for (const auto& backend : destination->upstream->backends()) {
       metrics::BackendSample one;
+      one.weight = effective_weight(*destination->upstream, *backend);
       one.upstream = backend->upstream();
       one.backend = backend->address();
       one.sessions = backend->sessions();
@@ -113,16 +143,25 @@ nlohmann::json Server::Process::status() {
   nlohmann::json upstreams = nlohmann::json::array();
   for (const auto& destination : serving->destinations) {
     nlohmann::json backends = nlohmann::json::array();
-    for (const auto& backend : destination->upstream->backends())
-      backends.push_back(backend_status(*backend));
-    upstreams.push_back({{"name", destination->upstream->name()},
-                         {"policy", config::to_string(destination->settings.policy)},
-                         {"backends", std::move(backends)}});
+    const config::Upstream& settings = destination->settings;
+    for (std::size_t n = 0; n < settings.backends.size(); ++n) {
+      const upstream::Backend& backend = *destination->upstream->backends()[n];
+      backends.push_back(backend_status(backend));
+      backends.back().update(place_status(*destination->upstream, backend, settings.backends[n]));
+    }
+    upstreams.push_back(
+        {{"name", destination->upstream->name()},
+         {"policy", config::to_string(settings.policy)},
+         {"sticky", settings.sticky ? nlohmann::json(settings.sticky->cookie) : nullptr},
+         {"queue",
+          {{"length", settings.queue.length}, {"waiting", destination->upstream->state().queue().size()}}},
+         {"backends", std::move(backends)}});
   }
   return {{"version", release},
           {"commit", build_commit},
           {"generation", generation_},
           {"uptime_seconds", uptime.count()},
+          {"zone", config_.zone},
           {"workers", planes_->shards.size()},
           {"draining", phase_ != Phase::serving},
           {"descriptors", {{"used", budget_.used()}, {"usable", budget_.usable()}}},

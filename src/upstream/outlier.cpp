@@ -37,7 +37,9 @@ Change Outlier::failed(Backend& backend, FailureKind kind, TimePoint now) const 
   offences.ejected_until = now + rules_.eject_for;
   offences.probed = Backend::Offences::Probed::not_yet;
   backend.trial_.store(Backend::Trial::none);
+  const bool was_eligible = backend.eligible();
   backend.ejected_.store(true, std::memory_order_relaxed);
+  backend.note_change(was_eligible, now);
   return Change::ejected;
 }
 
@@ -48,6 +50,7 @@ void Outlier::succeeded(Seat& seat) const {
     backend.offences_.in_a_row = 0;
     backend.trial_.store(Backend::Trial::none);
   }
+  if (seat.kind_ == Seat::Kind::trial) backend.upstream_state()->queue().wake_first();
   seat.kind_ = Seat::Kind::ordinary;
 }
 
@@ -67,7 +70,9 @@ std::vector<std::shared_ptr<Backend>> Outlier::tick(TimePoint now) const {
     if (!member->ejected() || now < offences.ejected_until || !vouched) continue;
     // in_a_row stays: the first failure ejects again, so a mute backend costs one client per round.
     member->trial_.store(Backend::Trial::open);
+    const bool was_eligible = member->eligible();
     member->ejected_.store(false, std::memory_order_relaxed);
+    member->note_change(was_eligible, now);
     readmitted.push_back(member);
   }
   return readmitted;

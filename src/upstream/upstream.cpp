@@ -3,16 +3,37 @@
 #include <algorithm>
 #include <utility>
 
+#include "holdfast/balance/ramp.hpp"
+
 namespace holdfast::upstream {
 
-Upstream::Upstream(std::string name, balance::Policy policy, OutlierRules rules,
+namespace {
+
+std::vector<balance::Member> describe(const std::vector<std::shared_ptr<Backend>>& members,
+                                      const std::vector<Traits>& traits) {
+  std::vector<balance::Member> described;
+  described.reserve(members.size());
+  for (std::size_t n = 0; n < members.size(); ++n) {
+    const Traits known = traits.empty() ? Traits{} : traits[n];
+    described.push_back({balance::hash_of(members[n]->address()), known.weight, known.rank, known.zone});
+  }
+  return described;
+}
+
+}  // namespace
+
+Upstream::Upstream(std::string name, Balancing balancing, OutlierRules rules,
                    std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed)
     : name_(std::move(name)),
-      policy_(policy),
+      balancing_(std::move(balancing)),
       members_(std::move(members)),
       state_(members_.empty() ? std::make_shared<UpstreamState>(name_) : members_.front()->upstream_state()),
-      outlier_(rules, members_) {
+      outlier_(rules, members_),
+      share_a_state_(std::ranges::all_of(
+          members_, [&](const auto& member) { return member->upstream_state() == state_; })),
+      picking_(*this, describe(members_, balancing_.traits)) {
   picking_.rng.seed(seed);
+  for (std::size_t n = 0; n < members_.size(); ++n) picking_.indexes.emplace(members_[n].get(), n);
 }
 
 bool Upstream::has_eligible() const noexcept {
@@ -20,48 +41,77 @@ bool Upstream::has_eligible() const noexcept {
                      [](const auto& member) { return member->eligible() && member->weight() != 0; });
 }
 
-bool Upstream::has_place(std::span<const Backend* const> exclude) const noexcept {
-  return std::any_of(members_.begin(), members_.end(), [&](const auto& member) {
-    const bool open = member->eligible() && member->weight() != 0 && !member->full();
-    return open && std::find(exclude.begin(), exclude.end(), member.get()) == exclude.end();
-  });
+std::uint8_t Upstream::ramp(const Backend& backend, TimePoint now) const noexcept {
+  if (balancing_.slow_start == Milliseconds(0)) return 100;
+  const TimePoint came_at = backend.came_at();
+  return came_at == TimePoint{} ? 100 : balance::ramp_percent(now - came_at, balancing_.slow_start);
 }
 
-void Upstream::prepare(std::span<const Backend* const> exclude) const {
-  picking_.views.clear();
-  picking_.excluded.clear();
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    const Backend& member = *members_[i];
-    picking_.views.push_back({member.sessions(), member.weight(), member.eligible(), member.full()});
-    if (std::find(exclude.begin(), exclude.end(), &member) != exclude.end()) picking_.excluded.push_back(i);
+balance::View Upstream::Picking::look(std::size_t member) const {
+  const Backend& backend = *upstream.members_[member];
+  const bool full_now = backend.full() || std::ranges::find(full, member) != full.end();
+  return {backend.sessions(), backend.weight(), backend.eligible(), full_now, upstream.ramp(backend, now)};
+}
+
+// Who is eligible is sorted out again only when something has changed: a large set is not looked at as a
+// whole.
+balance::Wish Upstream::Picking::prepare(const Wish& wish, TimePoint at) {
+  now = at;
+  full.clear();
+  const std::uint64_t changes = upstream.state_->changes();
+  if (arranged_for != changes || !upstream.share_a_state_) {
+    picker.arrange(*this);
+    arranged_for = changes;
   }
+  excluded.clear();
+  for (const Backend* each : wish.exclude) {
+    const auto found = indexes.find(each);
+    if (found != indexes.end()) excluded.push_back(found->second);
+  }
+  return {wish.key, excluded, wish.purpose};
 }
 
-std::optional<std::size_t> Upstream::choose() const {
-  return balance::pick(policy_, picking_.views, picking_.excluded, picking_.rng, picking_.turns);
-}
-
-std::optional<Seat> Upstream::pick(std::span<const Backend* const> exclude) const {
+bool Upstream::has_place(const Wish& wish) const {
   const std::lock_guard lock(picking_.mutex);
-  prepare(exclude);
-  while (const auto index = choose()) {
+  const balance::Wish prepared = picking_.prepare(wish, Clock::now());
+  return picking_.picker.has_place(picking_, prepared);
+}
+
+std::vector<char> Upstream::taking_part() const {
+  const std::lock_guard lock(picking_.mutex);
+  (void)picking_.prepare({}, Clock::now());
+  std::vector<char> parts;
+  for (std::size_t n = 0; n < members_.size(); ++n) parts.push_back(picking_.picker.takes_part(n) ? 1 : 0);
+  return parts;
+}
+
+std::optional<Seat> Upstream::take(std::size_t member) const noexcept {
+  const auto& backend = members_[member];
+  if (!backend->eligible() || backend->weight() == 0) return std::nullopt;
+  return Seat::take(backend);
+}
+
+std::optional<Seat> Upstream::pick(const Wish& wish) const {
+  const std::lock_guard lock(picking_.mutex);
+  const balance::Wish prepared = picking_.prepare(wish, Clock::now());
+  while (const auto index = picking_.choose(prepared)) {
     if (auto seat = Seat::take(members_[*index])) return seat;
     // Another snapshot's pick took the last seat in between: on with the others.
-    picking_.views[*index].full = true;
+    picking_.full.push_back(*index);
   }
   return std::nullopt;
 }
 
-Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclude, TimePoint now) const {
+Upstream::Place Upstream::pick_for_reroute(const Wish& wish, TimePoint now) const {
   const std::lock_guard lock(picking_.mutex);
-  prepare(exclude);
+  balance::Wish prepared = picking_.prepare(wish, now);
   Place place;
-  while (const auto index = choose()) {
+  while (const auto index = picking_.choose(prepared)) {
     const auto& member = members_[*index];
     if (auto dialling = try_dialling(member, now)) {
       place.seat = Seat::take(member);
       if (!place.seat) {
-        picking_.views[*index].full = true;
+        picking_.full.push_back(*index);
         continue;
       }
       place.dialling = std::move(dialling);
@@ -70,6 +120,7 @@ Upstream::Place Upstream::pick_for_reroute(std::span<const Backend* const> exclu
     place.busy = Busy::yes;
     if (!member->dials_are_stuck(now)) break;
     picking_.excluded.push_back(*index);
+    prepared.exclude = picking_.excluded;
   }
   return place;
 }

@@ -97,7 +97,8 @@ def test_promtool_accepts_the_alert_rules():
 def test_dashboard_and_alerts_know_exactly_the_exported_names(start, backend, authority, trust):
     chain, key = authority.issue("names.test")
     listener = {"tls": {"certificates": [{"chain": str(chain), "key": str(key)}]}}
-    proxy = start(harness.config_for(backend(fake.echo).address, listener=listener))
+    balancing = {"sticky": {}, "queue": {"length": 1}}
+    proxy = start(harness.config_for(backend(fake.echo).address, listener=listener, upstream=balancing))
     wire.open_session(proxy.public, tls=trust, server_name="names.test").close()  # series that come with an end
     harness.eventually(lambda: proxy.metric("holdfast_session_ends_total") == 1)
     exported = set(re.findall(r"^# TYPE (holdfast_\w+|process_\w+) ", proxy.get("/metrics")[1], re.M))

@@ -127,7 +127,11 @@ TEST_CASE("the schema tells defaults, words and required keys") {
   CHECK(reroute["close_codes"]["default"] == json::array({1001, 1012, 1013}));
   CHECK(reroute["resend"]["default"] == "incomplete");
   CHECK(reroute["resend"]["anyOf"][1]["required"] == json::array({"unanswered"}));
-  CHECK(upstream["properties"]["policy"]["enum"] == json::array({"least_connections", "round_robin"}));
+  const json& policy = upstream["properties"]["policy"];
+  CHECK(policy["anyOf"][0]["enum"] ==
+        json::array({"least_connections", "round_robin", "two_choices", "random"}));
+  CHECK(policy["anyOf"][1]["pattern"] == "^hash:(ip|path|(header|cookie|query):.+)$");
+  CHECK(policy["default"] == "least_connections");
 }
 
 }  // namespace
