@@ -1,7 +1,9 @@
 #include "config/validate_balancing.hpp"
 
 #include <algorithm>
+#include <map>
 #include <string>
+#include <utility>
 
 namespace holdfast::config {
 namespace {
@@ -24,6 +26,15 @@ class Doubts {
         "comes before the policy " + quote(to_string(policy)) +
             ": only clients without a valid cookie are hashed, so a key's clients may be on several "
             "backends");
+  }
+
+  // `first`: where each cookie's name was met first.
+  void cookies(std::map<std::string, std::string>& first) const {
+    if (!upstream_.sticky) return;
+    const auto [found, is_new] = first.try_emplace(upstream_.sticky->cookie, place_);
+    if (!is_new)
+      say("sticky.cookie", "is also the cookie of " + found->second +
+                               ": a browser that uses both keeps only the later one's, give them two names");
   }
 
   void evenness() const {
@@ -72,9 +83,11 @@ class Doubts {
 }  // namespace
 
 void check_balancing(const Config& config, Problems& problems) {
+  std::map<std::string, std::string> cookies;
   for (std::size_t n = 0; n < config.upstreams.size(); ++n) {
     const Doubts doubts(config.upstreams[n], "upstreams[" + std::to_string(n) + "]", problems);
     doubts.stickiness();
+    doubts.cookies(cookies);
     doubts.evenness();
     doubts.ranks();
     doubts.waiting();

@@ -139,6 +139,11 @@ TEST_CASE("combinations that do less than they seem to are warnings") {
   FakeWorld world;
   const auto only_backups = world.load(R"({"listeners": [{"bind": "127.0.0.1:8080"}], "upstreams": [
     {"name": "u", "backends": [{"address": "127.0.0.1:1", "backup": true}]}]})");
+  const auto two_cookies = world.load(R"({"listeners": [{"bind": "127.0.0.1:8080"}],
+    "routes": [{"path": "/v", "upstream": "v"}, {"upstream": "u"}], "upstreams": [
+    {"name": "u", "sticky": {}, "backends": [{"address": "127.0.0.1:1"}]},
+    {"name": "v", "sticky": {}, "backends": [{"address": "127.0.0.1:1"}]}]})");
+  CHECK(warnings_of(two_cookies) == Places{"upstreams[1].sticky.cookie"});
   CHECK(warnings_of(only_backups) == Places{"upstreams[0].backends"});
 }
 
