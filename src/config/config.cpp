@@ -10,9 +10,10 @@ std::string_view to_string(TlsVersion value) noexcept {
 std::string_view to_string(PolicyKind value) noexcept {
   return policy_words[static_cast<std::size_t>(value)];
 }
-std::string_view to_string(ProbeType value) noexcept {
-  return probe_type_words[static_cast<std::size_t>(value)];
+std::string_view to_string(ProxyVersion value) noexcept {
+  return proxy_version_words[static_cast<std::size_t>(value)];
 }
+
 std::string_view to_string(LogLevel value) noexcept {
   return log_level_words[static_cast<std::size_t>(value)];
 }

@@ -53,6 +53,7 @@ std::string parts(const Listener& old, const Listener& now) {
       .compare("name", old.name, now.name)
       .compare("address", old.bind, now.bind)
       .compare("tls", old.tls, now.tls)
+      .compare("proxy_protocol", old.proxy_protocol, now.proxy_protocol)
       .compare("trusted_peers", old.trusted_peers, now.trusted_peers)
       .compare("max_sessions", old.max_sessions, now.max_sessions)
       .compare("handshake_timeout", old.handshake_timeout, now.handshake_timeout)
@@ -91,6 +92,7 @@ std::string parts(const Upstream& old, const Upstream& now) {
       .compare("move_rate", old.move_rate, now.move_rate)
       .compare("reroute_rate", old.reroute_rate, now.reroute_rate)
       .compare("rebalance", old.rebalance, now.rebalance)
+      .compare("proxy_protocol", old.proxy_protocol, now.proxy_protocol)
       .compare("probe", old.probe, now.probe)
       .compare("outlier", old.outlier, now.outlier)
       .text();
@@ -103,6 +105,7 @@ std::string parts(const BackendConfig& old, const BackendConfig& now) {
       .compare("max_sessions", old.max_sessions, now.max_sessions)
       .compare("backup", old.rank, now.rank)
       .compare("zone", old.zone, now.zone)
+      .compare("probe", old.probe, now.probe)
       .text();
 }
 

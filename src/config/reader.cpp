@@ -127,6 +127,26 @@ void Reader::texts(Key key, std::vector<std::string>& value, Count count, const 
   }
 }
 
+void Reader::fields(Key key, std::vector<std::pair<std::string, std::string>>& value, std::size_t count,
+                    const TextCheck& check_name, const TextCheck& check_value) {
+  const json* found = find(key);
+  if (found == nullptr) return;
+  if (!found->is_object() || found->size() > count)
+    return wrong(place(key.name), *found, "must be an object of up to " + std::to_string(count) + " strings");
+  value.clear();
+  for (const auto& [name, item] : found->items()) {
+    const std::string where = place(key.name) + "." + quote(name);
+    if (!item.is_string()) {
+      wrong(where, item, "must be a string");
+      continue;
+    }
+    value.emplace_back(name, item.get<std::string>());
+    std::string why = check_name(name);
+    if (why.empty()) why = check_value(value.back().second);
+    if (!why.empty()) wrong(where, item, why);
+  }
+}
+
 void Reader::number(Key key, std::uint64_t& value, NumberRange range) {
   const json* found = find(key);
   if (found == nullptr) return;
@@ -229,6 +249,10 @@ void Reader::read_object(const json& value, const std::string& where, const Shap
 void Reader::object(Key key, const Shape& shape) {
   const json* found = find(key);
   if (found != nullptr) read_object(*found, place(key.name), shape);
+}
+
+void Reader::object_like(Key key, const char*, const Shape& shape) {
+  object(key, shape);
 }
 
 void Reader::object_or_word(Key key, const char* word, const Shape& shape) {

@@ -23,6 +23,8 @@ class Reader : public Visitor {
   void word_or_text(Key key, std::string& value, std::span<const std::string_view> words, const char* pattern,
                     const TextCheck& check) override;
   void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) override;
+  void fields(Key key, std::vector<std::pair<std::string, std::string>>& value, std::size_t count,
+              const TextCheck& check_name, const TextCheck& check_value) override;
   void number(Key key, std::uint64_t& value, NumberRange range) override;
   void numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) override;
   void size(Key key, std::uint64_t& value, SizeRange range) override;
@@ -31,6 +33,7 @@ class Reader : public Visitor {
   void choice(Key key, std::size_t& index, std::span<const std::string_view> words) override;
   void choices(Key key, std::vector<std::size_t>& indices, std::span<const std::string_view> words) override;
   void object(Key key, const Shape& shape) override;
+  void object_like(Key key, const char* pointer, const Shape& shape) override;
   void object_or_word(Key key, const char* word, const Shape& shape) override;
   void list(Key key, Count count, const Shape& shape) override;
   void later(std::initializer_list<const char*> keys) override;

@@ -30,6 +30,10 @@ class SchemaWriter : public Visitor {
   void texts(Key key, std::vector<std::string>&, Count count, const TextCheck&) override {
     add(key, array(json{{"type", "string"}}, count));
   }
+  void fields(Key key, std::vector<std::pair<std::string, std::string>>&, std::size_t count, const TextCheck&,
+              const TextCheck&) override {
+    add(key, {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}, {"maxProperties", count}});
+  }
   void number(Key key, std::uint64_t& value, NumberRange range) override {
     json type = number_type(range);
     type["default"] = as_written(value, range);
@@ -68,6 +72,7 @@ class SchemaWriter : public Visitor {
     add(key, std::move(type));
   }
   void object(Key key, const Shape& shape) override { add(key, inside(shape)); }
+  void object_like(Key key, const char* pointer, const Shape&) override { add(key, {{"$ref", pointer}}); }
   void object_or_word(Key key, const char* word, const Shape& shape) override {
     add(key, {{"anyOf", json::array({json{{"const", word}}, inside(shape)})}, {"default", word}});
   }

@@ -79,6 +79,13 @@ void Settler::settle_listener(Listener& listener, const std::string& place) {
 }
 
 void Settler::settle_upstream(Upstream& upstream, const std::string& place) {
+  const auto settle_type = [&](Probe& probe) {
+    if (probe.type == ProbeType::automatic) probe.type = upstream.tls ? ProbeType::tls : ProbeType::tcp;
+  };
+  settle_type(upstream.probe);
+  for (BackendConfig& backend : upstream.backends) {
+    if (backend.probe) settle_type(*backend.probe);
+  }
   for (std::size_t i = 0; i < upstream.backends.size(); ++i) {
     Address& address = upstream.backends[i].address;
     const std::string where = place + "." + indexed("backends", i) + ".address";

@@ -1,5 +1,6 @@
 #include "config/shape.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -101,10 +102,11 @@ void listener(Visitor& v, Listener& l) {
   v.text({"name"}, l.name, check_listener_name);
   address(v, required("bind"), l.bind, AddressUse::bind);
   object(v, {"tls"}, l.tls, listener_tls);
+  flag(v, {"proxy_protocol"}, l.proxy_protocol, Listener::ProxyHeader::required, Listener::ProxyHeader::none);
   trusted_peers(v, l.trusted_peers);
   number(v, {"max_sessions"}, l.max_sessions, {0, 1'000'000'000});
   v.duration({"handshake_timeout"}, l.handshake_timeout, from_to(milliseconds(100), minutes(10)));
-  v.later({"proxy_protocol", "max_handshakes_per_second", "max_sessions_per_ip"});
+  v.later({"max_handshakes_per_second", "max_sessions_per_ip"});
 }
 
 void ping(Visitor& v, Ping& p) {
@@ -165,11 +167,34 @@ void route(Visitor& v, Route& r) {
            "request_id"});
 }
 
-void backend(Visitor& v, BackendConfig& b) {
+void probe(Visitor& v, Probe& p) {
+  constexpr DurationRange often_enough = from_to(milliseconds(50), hours(1));
+  choice(v, {"type"}, p.type);
+  v.text({"path"}, p.path, check_request_path);
+  v.text({"method"}, p.method, check_method);
+  v.text({"host"}, p.host, check_field_value);
+  v.fields({"headers"}, p.headers, Probe::most_fields, check_probe_field, check_field_value);
+  v.text({"expect_status"}, p.expect_status, check_status_ranges);
+  v.text({"expect_body"}, p.expect_body, check_expectation);
+  v.text({"subprotocol"}, p.subprotocol, check_subprotocol);
+  v.text({"send"}, p.send, check_probe_text);
+  v.text({"expect"}, p.expect, check_expectation);
+  number(v, {"port"}, p.port, {0, 65535});
+  v.duration({"interval"}, p.interval, often_enough);
+  v.duration({"interval_down"}, p.interval_down, off_or(often_enough.low, often_enough.high));
+  v.duration({"timeout"}, p.timeout, from_to(milliseconds(10), minutes(10)));
+  number(v, {"rise"}, p.rise, {1, 100});
+  number(v, {"fall"}, p.fall, {1, 100});
+}
+
+// What its own probe does not say is as the upstream's.
+void backend(Visitor& v, BackendConfig& b, const Probe& common) {
   address(v, required("address"), b.address, AddressUse::backend);
   number(v, {"weight"}, b.weight, {0, 256});
   number(v, {"max_sessions"}, b.max_sessions, {0, 1'000'000'000});
   visit_place(v, b);
+  v.object_like({"probe"}, "#/properties/upstreams/items/properties/probe",
+                [&](Visitor& inner) { probe(inner, b.probe.emplace(common)); });
 }
 
 void upstream_tls(Visitor& v, UpstreamTls& t) {
@@ -179,19 +204,25 @@ void upstream_tls(Visitor& v, UpstreamTls& t) {
   object(v, {"certificate"}, t.certificate, own_certificate);
 }
 
-void probe(Visitor& v, Probe& p) {
-  choice(v, {"type"}, p.type);
-  v.text({"path"}, p.path, check_request_path);
-  v.duration({"interval"}, p.interval, from_to(milliseconds(50), hours(1)));
-  v.duration({"timeout"}, p.timeout, from_to(milliseconds(10), minutes(10)));
-  number(v, {"rise"}, p.rise, {1, 100});
-  number(v, {"fall"}, p.fall, {1, 100});
+void success_rate(Visitor& v, SuccessRate& s) {
+  number(v, {"threshold"}, s.threshold, {0, 100});
+  v.duration({"window"}, s.window, from_to(seconds(1), hours(1)));
+  number(v, {"minimum"}, s.minimum, {1, 1'000'000});
 }
 
 void outlier(Visitor& v, Outlier& o) {
+  constexpr DurationRange ejections = from_to(milliseconds(100), hours(24));
   number(v, {"consecutive_failures"}, o.consecutive_failures, {0, 1000});
-  v.duration({"eject_for"}, o.eject_for, from_to(milliseconds(100), hours(24)));
+  o.consecutive_5xx = o.consecutive_failures;
+  number(v, {"consecutive_5xx"}, o.consecutive_5xx, {0, 1000});
+  flag(v, {"lost_sessions"}, o.lost_sessions, Outlier::LostSessions::count, Outlier::LostSessions::ignored);
+  v.duration({"early_death"}, o.early_death, off_or(milliseconds(100), hours(1)));
+  object(v, {"success_rate"}, o.success_rate, success_rate);
+  v.duration({"eject_for"}, o.eject_for, ejections);
+  o.eject_max = std::max(o.eject_max, o.eject_for);
+  v.duration({"eject_max"}, o.eject_max, ejections);
   number(v, {"max_ejected_percent"}, o.max_ejected_percent, {0, 100});
+  number(v, {"panic_percent"}, o.panic_percent, {0, 100});
 }
 
 void rebalance(Visitor& v, Rebalance& r) {
@@ -202,7 +233,9 @@ void rebalance(Visitor& v, Rebalance& r) {
 void upstream(Visitor& v, Upstream& u) {
   v.text(required("name"), u.name, check_upstream_name);
   visit_balancing(v, u);
-  list(v, required("backends"), {1, 10'000}, u.backends, backend);
+  object(v, {"probe"}, u.probe, probe);
+  v.list(required("backends"), {1, 10'000},
+         [&](Visitor& inner) { backend(inner, u.backends.emplace_back(), u.probe); });
   object(v, {"tls"}, u.tls, upstream_tls);
   v.duration({"connect_timeout"}, u.connect_timeout, from_to(milliseconds(10), minutes(10)));
   v.duration({"handshake_timeout"}, u.handshake_timeout, from_to(milliseconds(10), minutes(10)));
@@ -210,9 +243,9 @@ void upstream(Visitor& v, Upstream& u) {
   number(v, {"move_rate"}, u.move_rate, {0, 100'000});
   number(v, {"reroute_rate"}, u.reroute_rate, {0, 1'000'000});
   object(v, {"rebalance"}, u.rebalance, rebalance);
-  object(v, {"probe"}, u.probe, probe);
+  choice(v, {"proxy_protocol"}, u.proxy_protocol);
   object(v, {"outlier"}, u.outlier, outlier);
-  v.later({"discover", "proxy_protocol", "source"});
+  v.later({"discover", "source"});
 }
 
 void admin(Visitor& v, Admin& a) {

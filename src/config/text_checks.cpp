@@ -1,9 +1,12 @@
 #include "config/text_checks.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
+#include "holdfast/config/expectation.hpp"
 #include "holdfast/config/match.hpp"
+#include "holdfast/config/probe.hpp"
 
 namespace holdfast::config {
 namespace {
@@ -20,6 +23,16 @@ bool is_visible(char c) {
 
 bool is_control(char c) {
   return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
+}
+
+// RFC 9110 section 5.6.2.
+bool is_token(std::string_view text, std::size_t most) {
+  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+  const bool good = std::all_of(text.begin(), text.end(), [&](char c) {
+    const bool plain = is_plain(c) && c != '.';
+    return plain || others.find(c) != std::string_view::npos;
+  });
+  return good && !text.empty() && text.size() <= most;
 }
 
 }  // namespace
@@ -70,6 +83,56 @@ std::string check_request_path(const std::string& text) {
   const bool good = !text.empty() && text[0] == '/' && text.find('#') == std::string::npos &&
                     std::all_of(text.begin(), text.end(), is_visible);
   return good ? "" : "must begin with \"/\" and have no spaces, no \"#\" and no control characters";
+}
+
+std::string check_field_value(const std::string& text) {
+  const bool good = text.size() <= 4096 &&
+                    std::none_of(text.begin(), text.end(), [](char c) { return is_control(c) && c != '\t'; });
+  return good ? "" : "must be up to 4096 bytes without control characters";
+}
+
+std::string check_probe_field(const std::string& text) {
+  constexpr std::array<std::string_view, 9> ours{"connection",
+                                                 "content-length",
+                                                 "host",
+                                                 "sec-websocket-key",
+                                                 "sec-websocket-version",
+                                                 "sec-websocket-protocol",
+                                                 "transfer-encoding",
+                                                 "upgrade",
+                                                 "sec-websocket-extensions"};
+  std::string lower = text;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  if (std::find(ours.begin(), ours.end(), lower) != ours.end())
+    return "must not be a field that the probe writes itself";
+  return is_token(text, 256) ? "" : "must have the name of a field: letters, digits and hyphens";
+}
+
+std::string check_method(const std::string& text) {
+  const bool good = is_token(text, 32) && text != "CONNECT";
+  return good ? "" : "must be an HTTP method such as \"GET\" or \"HEAD\", but not CONNECT";
+}
+
+std::string check_subprotocol(const std::string& text) {
+  return text.empty() || is_token(text, 256) ? ""
+                                             : "must be one subprotocol's name, without blanks and commas";
+}
+
+std::string check_status_ranges(const std::string& text) {
+  std::string why;
+  (void)parse_status_ranges(text, why);
+  return why;
+}
+
+std::string check_expectation(const std::string& text) {
+  std::string why = check_probe_text(text);
+  if (why.empty()) (void)Expectation::compile(text, why);
+  return why;
+}
+
+std::string check_probe_text(const std::string& text) {
+  return text.size() <= Probe::most_text_bytes ? "" : "must not be longer than 4096 bytes";
 }
 
 std::string check_file(const std::string& text) {

@@ -21,6 +21,19 @@ namespace holdfast::config {
 /// A request target: goes into a request line as it is.
 [[nodiscard]] std::string check_request_path(const std::string& text);
 
+/// Goes into a request head as it is: no control characters but the tab.
+[[nodiscard]] std::string check_field_value(const std::string& text);
+/// A field that a probe may set: a token, and none that the probe itself writes.
+[[nodiscard]] std::string check_probe_field(const std::string& text);
+[[nodiscard]] std::string check_method(const std::string& text);
+/// Empty = none.
+[[nodiscard]] std::string check_subprotocol(const std::string& text);
+[[nodiscard]] std::string check_status_ranges(const std::string& text);
+/// expectation.hpp
+[[nodiscard]] std::string check_expectation(const std::string& text);
+/// What a probe sends as a text message.
+[[nodiscard]] std::string check_probe_text(const std::string& text);
+
 /// A file name that may not be left out.
 [[nodiscard]] std::string check_file(const std::string& text);
 

@@ -59,6 +59,11 @@ void check_listeners(const Config& config, Problems& problems) {
     const Listener& listener = config.listeners[i];
     const std::string place = indexed("listeners", i);
     binds.check(socket_key(listener.bind), listener.bind.text, place + ".bind", "the same socket as");
+    const bool trusts_nobody = listener.bind.kind == AddressKind::tcp && listener.trusted_peers.empty();
+    if (listener.proxy_protocol == Listener::ProxyHeader::required && trusts_nobody) {
+      problems.error(place + ".proxy_protocol",
+                     "is true without trusted_peers: nobody could connect; name the load balancers there");
+    }
     // A name taken from the bind repeats with it: one message is enough.
     if (!problems.has(place + ".bind")) names.check(listener.name, place + ".name", "already the name of");
   }
@@ -72,6 +77,7 @@ void check_upstreams(const Config& config, Problems& problems) {
     const Upstream& upstream = config.upstreams[i];
     const std::string place = indexed("upstreams", i);
     names.check(upstream.name, place + ".name", "already the name of");
+    validate_health(upstream, place, problems);
     Uniqueness addresses(problems);
     for (std::size_t j = 0; j < upstream.backends.size(); ++j) {
       addresses.check(upstream.backends[j].address.text, indexed(place + ".backends", j) + ".address",

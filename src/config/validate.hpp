@@ -7,5 +7,7 @@
 namespace holdfast::config {
 
 void validate(const Config& config, Problems& problems);
+/// Probes and ejections of one upstream.
+void validate_health(const Upstream& upstream, const std::string& place, Problems& problems);
 
 }  // namespace holdfast::config

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast::config {
@@ -61,6 +62,9 @@ class Visitor {
   virtual void word_or_text(Key key, std::string& value, std::span<const std::string_view> words,
                             const char* pattern, const TextCheck& check) = 0;
   virtual void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) = 0;
+  /// An object of texts, as fields of an HTTP head; `count` of them at most.
+  virtual void fields(Key key, std::vector<std::pair<std::string, std::string>>& value, std::size_t count,
+                      const TextCheck& check_name, const TextCheck& check_value) = 0;
   virtual void number(Key key, std::uint64_t& value, NumberRange range) = 0;
   /// A list without repetitions, each as number().
   virtual void numbers(Key key, std::vector<std::uint64_t>& value, Count count, NumberRange range) = 0;
@@ -74,6 +78,8 @@ class Visitor {
 
   /// `shape` describes the inside; it is called if the key is present.
   virtual void object(Key key, const Shape& shape) = 0;
+  /// As object(), where the same shape stands at `pointer` in the schema.
+  virtual void object_like(Key key, const char* pointer, const Shape& shape) = 0;
   /// As object(); `word` in its place stands for the values that the fields have already.
   virtual void object_or_word(Key key, const char* word, const Shape& shape) = 0;
   /// As object(), once per element, in order.

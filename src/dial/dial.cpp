@@ -19,9 +19,12 @@ Error backend_failure(Failure failure, std::string what) {
 }
 
 // One socket address: TCP, then TLS.
-asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
-    asio::io_context& io, std::shared_ptr<const Destination> destination, config::SocketAddress address,
-    std::string host, net::DescriptorBudget& budget, TimePoint deadline, net::GiveUp* give_up) {
+asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(asio::io_context& io,
+                                                               std::shared_ptr<const Destination> destination,
+                                                               config::SocketAddress address,
+                                                               std::string host, std::string proxy_header,
+                                                               net::DescriptorBudget& budget,
+                                                               TimePoint deadline, net::GiveUp* give_up) {
   auto started = net::start_connect(address);
   if (!started) co_return started.error();
   net::Socket socket = std::move(started.value());
@@ -50,6 +53,10 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
     co_return backend_failure(Failure::refused,
                               "connect to " + net::to_text(address) + ": " + std::strerror(outcome));
   }
+  if (!proxy_header.empty()) {
+    auto written = net::write_first(descriptor, proxy_header);
+    if (!written) co_return backend_failure(written.error().failure, "PROXY header: " + written.error().what);
+  }
   if (destination->tls == nullptr) co_return leg;
   auto shaken = co_await leg->handshake();
   if (!shaken) {
@@ -70,14 +77,14 @@ const config::BackendConfig* Destination::settings_of(const upstream::Backend& b
 
 asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
                                                            std::shared_ptr<const Destination> destination,
-                                                           config::Address address,
+                                                           config::Address address, std::string proxy_header,
                                                            net::DescriptorBudget& budget, TimePoint deadline,
                                                            net::GiveUp* give_up) {
   Result<std::unique_ptr<AsyncLeg>> outcome =
       backend_failure(Failure::refused, address.text + ": name not resolved");
   const TimePoint end = std::min(deadline, Clock::now() + destination->settings.connect_timeout);
   for (const config::SocketAddress& each : address.sockets) {
-    outcome = co_await connect_one(io, destination, each, address.host, budget, end, give_up);
+    outcome = co_await connect_one(io, destination, each, address.host, proxy_header, budget, end, give_up);
     if (outcome || outcome.error().retry == Retry::no || Clock::now() >= end) break;
     if (outcome.error().failure == Failure::cancelled) break;
   }

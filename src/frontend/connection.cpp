@@ -6,8 +6,10 @@
 #include "frontend/gate.hpp"
 #include "frontend/hash_key.hpp"
 #include "frontend/identity.hpp"
+#include "frontend/proxying.hpp"
 #include "frontend/reach.hpp"
 #include "frontend/relay.hpp"
+#include "frontend/watch.hpp"
 
 namespace holdfast::frontend {
 
@@ -21,9 +23,6 @@ constexpr std::size_t most_backends = 3;
 constexpr std::size_t read_chunk_bytes = 4096;
 // How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
 constexpr std::chrono::seconds patience_when_crowded{2};
-// Most backends answer sooner, and watching costs three system calls.
-constexpr std::chrono::milliseconds unwatched{20};
-constexpr std::chrono::milliseconds client_look_period{200};
 // A client that comes back at once would find the same.
 constexpr std::string_view retry_after = "Retry-After: 2\r\n";
 
@@ -36,7 +35,8 @@ TlsResult tls_result(const Error& error) {
 
 // No `if (!co_await …)`: g++ 12 compiles a co_await inside a condition into a trap.
 asio::awaitable<void> serve(SetupThread&, std::unique_ptr<Connection> connection) {
-  bool goes_on = co_await connection->shake_tls();
+  bool goes_on = co_await connection->read_proxy_header();
+  if (goes_on) goes_on = co_await connection->shake_tls();
   if (goes_on) goes_on = co_await connection->read_request();
   if (goes_on) goes_on = co_await connection->choose_route();
   if (goes_on) goes_on = co_await connection->find_backend();
@@ -55,15 +55,40 @@ Connection::Connection(SetupThread& thread, Accepted accepted)
   const std::uint64_t most = listener_->settings.max_sessions;
   over_limit_ = most != 0 && listener_->state->load.connections.load(std::memory_order_relaxed) >= most;
   if (!over_limit_) listener_seat_ = session::ListenerSeat(listener_->state->load);
-  auto leg = listener_->tls == nullptr
-                 ? net::make_plain_leg(std::move(accepted.socket))
-                 : net::make_tls_server_leg(std::move(accepted.socket), *listener_->tls);
+  const bool begins_plain = listener_->tls == nullptr ||
+                            listener_->settings.proxy_protocol == config::Listener::ProxyHeader::required;
+  auto leg = begins_plain ? net::make_plain_leg(std::move(accepted.socket))
+                          : net::make_tls_server_leg(std::move(accepted.socket), *listener_->tls);
   client_ = std::make_unique<net::AsyncLeg>(thread.io(), std::move(leg), Side::client);
   client_->expires_at(deadline_);
 }
 
-Connection::Step Connection::shake_tls() {
+Connection::Step Connection::read_proxy_header() {
   if (client_ == nullptr) co_return false;
+  if (listener_->settings.proxy_protocol == config::Listener::ProxyHeader::none) co_return true;
+  if (!may_proxy(listener_->settings, peer_)) {
+    cells().handshake(HandshakeResult::proxy_header);
+    record(0, "not one of trusted_peers");
+    co_return false;
+  }
+  auto header = co_await frontend::read_proxy_header(*client_);
+  if (!header) {
+    cells().handshake(HandshakeResult::proxy_header);
+    record(0, header.error().side == Side::client && header.error().failure == Failure::garbage
+                  ? header.error().what
+                  : "PROXY header: " + header.error().what);
+    co_return false;
+  }
+  told_ = std::move(header.value());
+  if (told_.is_told()) peer_ = told_.source;
+  if (listener_->tls == nullptr) co_return true;
+  auto leg = net::make_tls_server_leg(client_->release(), *listener_->tls);
+  client_ = std::make_unique<net::AsyncLeg>(thread_.io(), std::move(leg), Side::client);
+  client_->expires_at(deadline_);
+  co_return true;
+}
+
+Connection::Step Connection::shake_tls() {
   if (listener_->tls == nullptr) co_return true;
   // A place is for who has something to say: silent connections must not keep the others out.
   auto spoke = co_await client_->readable();
@@ -85,6 +110,8 @@ Connection::Step Connection::shake_tls() {
   pass = Gate::Pass();
   if (shaken) {
     cells().tls_handshake(TlsResult::ok);
+    if (!listener_->settings.tls->client_ca.empty())
+      certificate_subject_ = dynamic_cast<const net::TlsLeg&>(client_->leg()).peer_subject();
     co_return true;
   }
   cells().tls_handshake(tls_result(shaken.error()));
@@ -159,13 +186,13 @@ Connection::Step Connection::find_backend() {
   write_request();
   upstream::RetryBudget& retries = destination.upstream->state().retries();
   retries.first_try(Clock::now());
-  const auto watch = watch_client();
+  Watch watch(thread_.watches(), *client_);
   const auto key = hash_key(destination.settings.policy, request_stem_);
   Seated seated;
   while (tried.size() < most_backends && Clock::now() < deadline) {
     if (tried.empty()) {
       const auto preferred = member_of_cookie(destination, *head_);
-      seated = co_await find_seat(route_->destination, preferred, key, deadline, watch->give_up, watch->bell);
+      seated = co_await find_seat(thread_.io(), route_->destination, preferred, key, deadline, watch);
     } else {
       seated.seat = destination.upstream->pick(upstream::Wish{tried, key});
     }
@@ -174,9 +201,9 @@ Connection::Step Connection::find_backend() {
     if (!tried.empty() && !retries.may_retry(Clock::now())) break;
     tried.push_back(&seat->backend());
     Error error;
-    const Try outcome = co_await try_backend(*seat, deadline, watch->give_up, error);
+    const Try outcome = co_await try_backend(*seat, deadline, watch.give_up(), error);
     if (outcome == Try::over) co_return false;
-    if (watch->give_up.requested()) {
+    if (watch.give_up().requested()) {
       cells().handshake(HandshakeResult::client_gone);
       record(0, "closed while its backend was dialled");
       co_return false;
@@ -207,38 +234,10 @@ void Connection::write_request() {
   if (!reroute.secret.empty()) {
     fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
   }
+  if (route_->destination->settings.proxy_protocol != config::ProxyVersion::off)
+    for_backends_ = proxy_header();
   request_stem_ =
       ws::build_request_stem(*head_, forwarded_by(), first_offer(reroute, request_->extensions), fields);
-}
-
-// A client that goes away meanwhile must not hold a backend's place until all timeouts have passed.
-std::shared_ptr<Connection::Watch> Connection::watch_client() {
-  auto watch = std::make_shared<Watch>(thread_.io(), *client_);
-  watch->again.expires_after(unwatched);
-  watch->again.async_wait([weak = std::weak_ptr(watch)](const boost::system::error_code& error) {
-    const auto due = error ? nullptr : weak.lock();
-    if (due == nullptr) return;
-    due->client.when_readable([weak](const boost::system::error_code& failure) {
-      if (!failure) look_at_client(weak);
-    });
-  });
-  return watch;
-}
-
-// Early bytes, or a close_notify in front of the FIN, keep the socket readable: from then on it is looked at
-// now and then.
-void Connection::look_at_client(const std::weak_ptr<Watch>& weak) {
-  const auto watch = weak.lock();
-  if (watch == nullptr) return;
-  if (watch->client.peer_is_gone()) {
-    watch->give_up.request();
-    watch->bell->timer.cancel();
-    return;
-  }
-  watch->again.expires_after(client_look_period);
-  watch->again.async_wait([weak](const boost::system::error_code& error) {
-    if (!error) look_at_client(weak);
-  });
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
@@ -247,8 +246,11 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
   const std::string key = random_key(thread_.randomness());
   std::string request = ws::finish_request(request_stem_, key);
-  auto reached =
-      co_await reach(thread_, route_->destination, settings->address, std::move(request), deadline, &give_up);
+  std::string first_words;
+  if (for_backends_)
+    first_words = net::build_proxy_header(*for_backends_, destination.settings.proxy_protocol);
+  auto reached = co_await reach(thread_, route_->destination, settings->address, std::move(first_words),
+                                std::move(request), deadline, &give_up);
   if (!reached) {
     last = reached.error();
     co_return Try::failed;
@@ -257,7 +259,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
   dial::Answer got = std::move(reached.value().answer);
   if (got.head.status() != 101) {
     const unsigned status = got.head.status();
-    note_answer(destination, seat, status);
+    note_answer(thread_, destination, seat, status);
     leg->obey(nullptr);
     cells().handshake(HandshakeResult::backend_answer);
     record(status, "answer of backend " + seat.backend().address());
@@ -307,8 +309,9 @@ asio::awaitable<void> Connection::hand_over() {
   handover->early_to_client = std::move(answer_->behind);
   handover->allowed_rsv = agreement_.allowed_rsv;
   handover->id = id_;
-  handover->continuation =
-      keep_for_reroutes(*route_->reroute, agreement_, *head_, forwarded_by(), thread_.common_fields());
+  handover->continuation = keep_for_reroutes(
+      *route_->reroute, agreement_, *head_, forwarded_by(), thread_.common_fields(),
+      for_backends_ ? net::build_proxy_header(*for_backends_, config::ProxyVersion::v2) : "");
   handover->continuity = continuity_of(*route_->reroute, agreement_);
   handover->story.client = net::to_text(peer_);
   handover->story.listener = listener_->settings.name;
@@ -357,13 +360,29 @@ ws::ForwardedBy Connection::forwarded_by() const {
   ws::ForwardedBy by;
   by.client = net::host_text(peer_);
   by.host = std::string(head_->find("Host").value_or(""));
-  by.transport = listener_->tls == nullptr ? ws::Transport::plain : ws::Transport::tls;
+  by.transport = listener_->tls == nullptr && !told_.over_tls ? ws::Transport::plain : ws::Transport::tls;
+  by.certificate_subject = certificate_subject_;
   by.trust = std::ranges::any_of(listener_->settings.trusted_peers, trusts) ? ws::Trust::trusted
                                                                             : ws::Trust::untrusted;
   return by;
 }
 
+net::ProxyHeader Connection::proxy_header() const {
+  net::ProxyHeader header = told_;
+  header.source = peer_;
+  if (!told_.is_told()) header.destination = client_->local_address();
+  if (header.authority.empty()) header.authority = request_->host;
+  if (listener_->tls == nullptr) return header;
+  const auto& leg = dynamic_cast<const net::TlsLeg&>(client_->leg());
+  header.over_tls = true;
+  header.tls_version = leg.version();
+  header.common_name = leg.peer_common_name();
+  if (const std::string name = leg.server_name(); !name.empty()) header.authority = name;
+  return header;
+}
+
 void Connection::record(unsigned status, std::string detail) {
+  if (!around().access->wants_access_records()) return;
   auto entry = std::make_unique<session::AccessRecord>();
   entry->status = status;
   entry->detail = std::move(detail);

@@ -11,6 +11,7 @@
 #include "frontend/seating.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/net/async_leg.hpp"
+#include "holdfast/net/proxy_header.hpp"
 
 namespace holdfast::frontend {
 
@@ -20,6 +21,7 @@ class Connection {
 
   using Step = boost::asio::awaitable<bool>;  ///< false: it has ended here, with its answer if one was due
 
+  [[nodiscard]] Step read_proxy_header();
   [[nodiscard]] Step shake_tls();
   [[nodiscard]] Step read_request();
   [[nodiscard]] Step choose_route();
@@ -31,17 +33,8 @@ class Connection {
   enum class Try : std::uint8_t { accepted, failed, over };
   [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, TimePoint deadline,
                                                         net::GiveUp& give_up, Error& last);
-  /// Notices that the client has gone while a backend is being dialled; works as long as it is held.
-  struct Watch {
-    Watch(boost::asio::io_context& io, net::AsyncLeg& watched)
-        : client(watched), again(io), bell(std::make_shared<Bell>(io)) {}
-    net::AsyncLeg& client;
-    boost::asio::steady_timer again;
-    net::GiveUp give_up;
-    std::shared_ptr<Bell> bell;
-  };
-  static void look_at_client(const std::weak_ptr<Watch>& watch);
-  [[nodiscard]] std::shared_ptr<Watch> watch_client();
+  /// What a load balancer in front of us has said, or what we say to a backend in its place.
+  [[nodiscard]] net::ProxyHeader proxy_header() const;
   /// What every try sends: settles the session's id and what is offered.
   void write_request();
 
@@ -60,7 +53,8 @@ class Connection {
   std::shared_ptr<const Serving> serving_;
   const ListenerEntry* listener_;  ///< null: a snapshot without it, the connection is closed
   const RouteEntry* route_ = nullptr;
-  config::SocketAddress peer_;
+  config::SocketAddress peer_;  ///< the client's, also where a load balancer has connected for it
+  net::ProxyHeader told_;       ///< by that one
   TimePoint accepted_at_;
   TimePoint deadline_;  ///< handshake_timeout from accept
   session::ListenerSeat listener_seat_;
@@ -71,7 +65,9 @@ class Connection {
   std::optional<ws::ClientHandshake> request_;
   std::string behind_request_;
   session::SessionId id_;
-  std::string request_stem_;  ///< for every backend that is tried
+  std::string certificate_subject_;               ///< of the client's; empty = it has shown none
+  std::string request_stem_;                      ///< for every backend that is tried
+  std::optional<net::ProxyHeader> for_backends_;  ///< what they are told in front of it
 
   // The backend that has accepted.
   std::optional<upstream::Seat> seat_;

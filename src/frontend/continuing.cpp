@@ -48,15 +48,13 @@ session::Continuity continuity_of(const config::Reroute& reroute, const ws::Agre
   return memory.of_client ? session::Continuity::until_used : session::Continuity::whole;
 }
 
-std::shared_ptr<const session::Continuation> keep_for_reroutes(const config::Reroute& reroute,
-                                                               const ws::Agreement& agreement,
-                                                               const ws::RequestHead& head,
-                                                               const ws::ForwardedBy& by,
-                                                               CommonFields& common_fields) {
+std::unique_ptr<const session::Continuation> keep_for_reroutes(
+    const config::Reroute& reroute, const ws::Agreement& agreement, const ws::RequestHead& head,
+    const ws::ForwardedBy& by, CommonFields& common_fields, std::string_view proxy_header) {
   if (reroute.on.empty()) return nullptr;
   const std::string stem = ws::build_request_stem(head, by, ws::offer_again(agreement));
-  return std::make_shared<session::Continuation>(common_fields.split(stem), agreement.subprotocol,
-                                                 agreement.extensions);
+  return session::Continuation::make(common_fields.split(stem), agreement.subprotocol, agreement.extensions,
+                                     proxy_header);
 }
 
 }  // namespace holdfast::frontend

@@ -151,7 +151,7 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
     }
     line.token = Line::Token::in_hand;
   }
-  auto found = upstream.pick_for_reroute(wish_of(*attempt), now);
+  auto found = upstream.pick_for_reroute(wish_of(*attempt), now, attempt->cause);
   if (!found.dialling && found.busy == upstream::Upstream::Busy::yes) return Fate::waits;
   if (!found.dialling) {
     if (occasion(attempt->cause) == Occasion::lost) upstream.state().reroute_found_no_place(now);

@@ -9,11 +9,12 @@ namespace asio = boost::asio;
 
 asio::awaitable<Result<Reached>> reach(SetupThread& thread,
                                        std::shared_ptr<const dial::Destination> destination,
-                                       config::Address address, std::string request, TimePoint deadline,
-                                       net::GiveUp* give_up) {
+                                       config::Address address, std::string proxy_header, std::string request,
+                                       TimePoint deadline, net::GiveUp* give_up) {
   const TimePoint started = Clock::now();
-  auto connected = co_await dial::connect(thread.io(), destination, std::move(address),
-                                          *thread.surroundings().budget, deadline, give_up);
+  auto connected =
+      co_await dial::connect(thread.io(), destination, std::move(address), std::move(proxy_header),
+                             *thread.surroundings().budget, deadline, give_up);
   if (!connected) co_return connected.error();
   thread.surroundings().cells->backend_connect_duration.observe(Clock::now() - started);
   std::unique_ptr<net::AsyncLeg> leg = std::move(connected.value());
@@ -23,23 +24,31 @@ asio::awaitable<Result<Reached>> reach(SetupThread& thread,
   co_return Reached{std::move(leg), std::move(exchanged.value())};
 }
 
+namespace {
+
+void judge(const SetupThread& thread, const dial::Destination& destination, upstream::Backend& backend,
+           upstream::FailureKind kind, const std::string& what) {
+  const auto change = destination.upstream->failed(backend, kind, what, Clock::now());
+  if (change == upstream::Change::ejected)
+    thread.surroundings().log->warn(upstream::ejection_sentence(backend, what));
+}
+
+}  // namespace
+
 void note_failure(const SetupThread& thread, const dial::Destination& destination, upstream::Backend& backend,
                   const Error& error) {
   const auto kind = upstream::blame(error.failure);
   if (!kind || error.side != Side::backend) return;
-  const auto change = destination.upstream->failed(backend, *kind, error.what, Clock::now());
-  if (change == upstream::Change::ejected) {
-    thread.surroundings().log->warn("backend " + backend.upstream() + "/" + backend.address() +
-                                    " ejected: " + error.what);
-  }
+  judge(thread, destination, backend, *kind, error.what);
 }
 
-void note_answer(const dial::Destination& destination, upstream::Seat& seat, unsigned status) {
+void note_answer(const SetupThread& thread, const dial::Destination& destination, upstream::Seat& seat,
+                 unsigned status) {
   if (status >= 500) {
-    seat.backend().count_failure(upstream::FailureKind::handshake_status,
-                                 "answered " + std::to_string(status));
+    judge(thread, destination, seat.backend(), upstream::FailureKind::handshake_status,
+          "answered " + std::to_string(status));
   } else {
-    destination.upstream->succeeded(seat);
+    destination.upstream->succeeded(seat, upstream::Outlier::Answer::other);
   }
 }
 

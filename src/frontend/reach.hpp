@@ -17,19 +17,20 @@ struct Reached {
   dial::Answer answer;
 };
 
-/// Connects to `address` and exchanges heads, within connect_timeout, handshake_timeout and `deadline`. The
-/// leg obeys `give_up` (null: nobody's) until it is released.
+/// Connects to `address`, writes the PROXY header (empty = none) and exchanges heads, within connect_timeout,
+/// handshake_timeout and `deadline`. The leg obeys `give_up` (null: nobody's) until it is released.
 [[nodiscard]] boost::asio::awaitable<Result<Reached>> reach(
     SetupThread& thread, std::shared_ptr<const dial::Destination> destination, config::Address address,
-    std::string request, TimePoint deadline, net::GiveUp* give_up);
+    std::string proxy_header, std::string request, TimePoint deadline, net::GiveUp* give_up);
 
 /// It could not be reached: counted, and perhaps ejected, unless it was our fault.
 void note_failure(const SetupThread& thread, const dial::Destination& destination, upstream::Backend& backend,
                   const Error& error);
 
-/// It has answered with something else than 101: a 5xx is counted; with anything else it is alive, it only
-/// says no.
-void note_answer(const dial::Destination& destination, upstream::Seat& seat, unsigned status);
+/// It has answered with something else than 101: a 5xx counts as a failure; with anything else it is alive,
+/// it only says no.
+void note_answer(const SetupThread& thread, const dial::Destination& destination, upstream::Seat& seat,
+                 unsigned status);
 
 /// Its 101 does not fit the offer. Whether it does depends on what the client has offered: no client may get
 /// a backend ejected by that.

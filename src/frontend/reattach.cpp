@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "frontend/identity.hpp"
+#include "frontend/proxying.hpp"
 #include "frontend/reach.hpp"
 #include "holdfast/ws/continuation.hpp"
 
@@ -35,8 +36,8 @@ AttemptResult result_of(const Error& error) {
 }
 
 // Anything but 101: never relayed, the client is in the middle of its session.
-std::unique_ptr<AttemptReply> judge_refusal(Way& way, unsigned status) {
-  note_answer(*way.destination, way.seat, status);
+std::unique_ptr<AttemptReply> judge_refusal(const SetupThread& thread, Way& way, unsigned status) {
+  note_answer(thread, *way.destination, way.seat, status);
   const bool final = status == 401 || status == 403;
   return reply_of(way, final ? AttemptResult::refused : AttemptResult::misfit,
                   "answered " + std::to_string(status));
@@ -64,14 +65,16 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
   const std::string key = random_key(thread.randomness());
   std::string request = request_of(way, key);
   config::Address address = way.destination->settings_of(backend)->address;
-  auto reached = co_await reach(thread, way.destination, std::move(address), std::move(request),
-                                way.attempt->deadline, nullptr);
+  std::string first_words =
+      proxy_header_again(continuation.proxy_header(), way.destination->settings.proxy_protocol);
+  auto reached = co_await reach(thread, way.destination, std::move(address), std::move(first_words),
+                                std::move(request), way.attempt->deadline, nullptr);
   if (!reached) {
     note_failure(thread, *way.destination, backend, reached.error());
     co_return reply_of(way, result_of(reached.error()), reached.error().what);
   }
   const dial::Answer& answer = reached.value().answer;
-  if (answer.head.status() != 101) co_return judge_refusal(way, answer.head.status());
+  if (answer.head.status() != 101) co_return judge_refusal(thread, way, answer.head.status());
   const ws::Agreement first{std::string(continuation.subprotocol()), std::string(continuation.extensions()),
                             0};
   const auto fits = ws::check_later_answer(answer.head, first, key);

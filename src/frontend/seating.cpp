@@ -1,8 +1,10 @@
 #include "frontend/seating.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
@@ -15,6 +17,14 @@ using upstream::QueueResult;
 using upstream::StickyResult;
 
 namespace {
+
+// Wakes a handshake that waits. The timer is the waiting thread's own.
+struct Bell {
+  explicit Bell(asio::io_context& on) : io(on), timer(on) {}
+  asio::io_context& io;
+  asio::steady_timer timer;
+  std::atomic<bool> rung{false};  ///< word is under way: no need to send more
+};
 
 // Called by whoever gives a seat back, mostly a pump thread.
 class Ringer final : public upstream::Queue::Waiter {
@@ -47,10 +57,9 @@ Seated without(upstream::Queue& queue, QueueResult result) {
 
 }  // namespace
 
-asio::awaitable<Seated> find_seat(std::shared_ptr<const dial::Destination> destination,
+asio::awaitable<Seated> find_seat(asio::io_context& io, std::shared_ptr<const dial::Destination> destination,
                                   std::optional<std::size_t> preferred, std::optional<std::uint64_t> hash_key,
-                                  TimePoint deadline, const net::GiveUp& give_up,
-                                  std::shared_ptr<Bell> bell) {
+                                  TimePoint deadline, Watch& watch) {
   const upstream::Upstream& upstream = *destination->upstream;
   upstream::Queue& queue = upstream.state().queue();
   const config::Queue& rules = destination->settings.queue;
@@ -65,9 +74,11 @@ asio::awaitable<Seated> find_seat(std::shared_ptr<const dial::Destination> desti
   const bool others_first = queue.size() != 0 || upstream.state().reroutes_first_until() > Clock::now();
   if (rules.length == 0 || !others_first) seated.seat = upstream.pick(wish);
   if (seated.seat) co_return seated;
-  seated.why = upstream.has_eligible() ? Seated::Why::full : Seated::Why::nobody;
+  seated.why = upstream.has_eligible() || upstream.panics() ? Seated::Why::full : Seated::Why::nobody;
   if (rules.length == 0 || seated.why == Seated::Why::nobody) co_return seated;
 
+  const auto bell = std::make_shared<Bell>(io);
+  watch.wakes(std::shared_ptr<asio::steady_timer>(bell, &bell->timer));
   Ringer ringer(bell);
   upstream::Queue::Place place(queue, ringer, rules.length);
   if (!place) co_return without(queue, QueueResult::full);
@@ -81,7 +92,7 @@ asio::awaitable<Seated> find_seat(std::shared_ptr<const dial::Destination> desti
       queue.count(QueueResult::served);
       co_return seated;
     }
-    if (give_up.requested()) co_return without(queue, QueueResult::gone);
+    if (watch.give_up().requested()) co_return without(queue, QueueResult::gone);
     if (now >= end) co_return without(queue, QueueResult::timeout);
     bell->timer.expires_at(stands_back ? std::min(end, reroutes_first_until) : end);
     auto rung = co_await bell->timer.async_wait(asio::as_tuple(asio::use_awaitable));

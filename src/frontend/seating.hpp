@@ -2,26 +2,17 @@
 // A handshake's first seat: by its sticky cookie, by the policy, or after a wait in the queue. Private to
 // frontend.
 
-#include <atomic>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <optional>
 
+#include "frontend/watch.hpp"
 #include "holdfast/dial/dial.hpp"
-#include "holdfast/net/async_leg.hpp"
 #include "holdfast/session/attempt.hpp"
 #include "holdfast/ws/handshake.hpp"
 
 namespace holdfast::frontend {
-
-/// Wakes a handshake that waits in a queue. Its timer is the waiting thread's own.
-struct Bell {
-  explicit Bell(boost::asio::io_context& on) : io(on), timer(on) {}
-  boost::asio::io_context& io;
-  boost::asio::steady_timer timer;
-  std::atomic<bool> rung{false};  ///< word is under way: no need to send more
-};
 
 struct Seated {
   enum class Why : std::uint8_t {
@@ -35,12 +26,12 @@ struct Seated {
 };
 
 /// `preferred`: the member that the client's cookie names. Waits at most until `deadline`, and not at all
-/// where the upstream has no queue. Whoever rings `bell` makes it look at `give_up`.
-[[nodiscard]] boost::asio::awaitable<Seated> find_seat(std::shared_ptr<const dial::Destination> destination,
+/// where the upstream has no queue. `watch`: the client's.
+[[nodiscard]] boost::asio::awaitable<Seated> find_seat(boost::asio::io_context& io,
+                                                       std::shared_ptr<const dial::Destination> destination,
                                                        std::optional<std::size_t> preferred,
                                                        std::optional<std::uint64_t> hash_key,
-                                                       TimePoint deadline, const net::GiveUp& give_up,
-                                                       std::shared_ptr<Bell> bell);
+                                                       TimePoint deadline, Watch& watch);
 
 /// The member that the request's cookie leads to, if the upstream has cookies and there is a good one;
 /// counts.

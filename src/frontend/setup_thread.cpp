@@ -19,6 +19,7 @@
 #include "frontend/gate.hpp"
 #include "frontend/identity.hpp"
 #include "frontend/listening.hpp"
+#include "frontend/watch.hpp"
 
 namespace holdfast::frontend {
 
@@ -41,7 +42,9 @@ struct Handovers final : session::ShardItem {
 }  // namespace
 
 SetupThread::SetupThread()
-    : randomness_(std::make_unique<Randomness>()), desk_(std::make_unique<Desk>(*this)) {}
+    : randomness_(std::make_unique<Randomness>()),
+      watches_(std::make_unique<Watches>(io_)),
+      desk_(std::make_unique<Desk>(*this)) {}
 SetupThread::~SetupThread() = default;
 
 void SetupThread::start(Surroundings surroundings) {

@@ -220,6 +220,12 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
   FamilyBuilder failures =
       counter_family("holdfast_backend_failures_total", "Tries that failed on a backend, by kind.");
   FamilyBuilder probes = counter_family("holdfast_probe_total", "Probes that ended, by result.");
+  FamilyBuilder ejections =
+      counter_family("holdfast_ejections_total", "How often a backend was ejected, by reason.");
+  FamilyBuilder panics =
+      gauge_family("holdfast_upstream_panic", "1 = too few backends are eligible: all active ones are used.");
+  for (const Labelled& item : sample.panics)
+    panics.gauge({{"upstream", item.label}}, static_cast<double>(item.count));
   constexpr std::array<std::string_view, 3> administrative{"active", "draining", "disabled"};
   for (const BackendSample& backend : sample.backends) {
     const Labels labels{{"upstream", backend.upstream}, {"backend", backend.backend}};
@@ -242,8 +248,12 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
     for (const Labelled& item : backend.probes) {
       probes.counter(with("result", item.label), static_cast<double>(item.count));
     }
+    for (const Labelled& item : backend.ejections) {
+      ejections.counter(with("reason", item.label), static_cast<double>(item.count));
+    }
   }
-  for (FamilyBuilder* family : {&sessions, &up, &state, &weights, &picks, &failures, &probes})
+  for (FamilyBuilder* family :
+       {&sessions, &up, &state, &weights, &picks, &failures, &probes, &ejections, &panics})
     std::move(*family).append_to(out);
 }
 

@@ -83,6 +83,10 @@ bool AsyncLeg::peer_is_gone() const noexcept {
   return poll(&state, 1, 0) == 1 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+config::SocketAddress AsyncLeg::local_address() const noexcept {
+  return net::local_address(leg_->descriptor());
+}
+
 Error AsyncLeg::failure(Failure kind, std::string what) const {
   return {kind, side_, side_ == Side::backend ? Retry::other_backend : Retry::no, std::move(what)};
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "holdfast/net/socket.hpp"
+#include "net/plain_leg.hpp"
 #include "net/tcp.hpp"
 
 namespace holdfast::net {
@@ -32,24 +33,36 @@ class PlainLeg final : public Leg {
   }
 
   IoResult write(std::span<const std::byte> bytes) noexcept override {
-    const ssize_t sent = send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent = send(socket_.get(), bytes.data(), bytes.size(), write_flags_);
     if (sent < 0) return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
     const auto taken = static_cast<std::size_t>(sent);
     return {taken, taken < bytes.size() ? IoState::drained : IoState::more};
   }
 
+  void cork() noexcept override { write_flags_ |= MSG_MORE; }
+  void uncork() noexcept override {
+    write_flags_ = MSG_NOSIGNAL;
+    tcp::push(socket_.get());
+  }
   void finish_writing() noexcept override { shutdown(socket_.get(), SHUT_WR); }
+  void finish_before_end() noexcept override {}
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
   void use_scratch(CipherScratch&) noexcept override {}
+  [[nodiscard]] Socket take_socket() noexcept { return std::move(socket_); }
 
  private:
   int descriptor() const noexcept override { return socket_.get(); }
   Socket socket_;
+  int write_flags_ = MSG_NOSIGNAL;
 };
 
 }  // namespace
+
+Socket take_socket(std::unique_ptr<Leg> plain) noexcept {
+  return static_cast<PlainLeg&>(*plain).take_socket();
+}
 
 std::unique_ptr<Leg> make_plain_leg(Socket socket) {
   return std::make_unique<PlainLeg>(std::move(socket));

@@ -82,6 +82,12 @@ IoState discard(int descriptor) noexcept {
   return IoState::more;
 }
 
+void push(int descriptor) noexcept {
+  // On already; on Linux setting it is also the way to push (tcp(7), TCP_CORK).
+  const int on = 1;
+  (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 void abort(int descriptor) noexcept {
   const linger no_time{1, 0};
   (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
@@ -190,10 +196,17 @@ std::string to_text(const config::SocketAddress& address) {
   return host.find(':') == std::string::npos ? host + ":" + port : "[" + host + "]:" + port;
 }
 
-config::SocketAddress local_address(const Socket& socket) {
+Result<void> write_first(int descriptor, std::string_view bytes) {
+  const ssize_t sent = send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (sent == static_cast<ssize_t>(bytes.size())) return {};
+  return Error{Failure::eof, Side::backend, Retry::other_backend,
+               std::string("its first bytes were not taken: ") + std::strerror(sent < 0 ? errno : EAGAIN)};
+}
+
+config::SocketAddress local_address(int descriptor) noexcept {
   config::SocketAddress address;
   address.length = sizeof address.storage;
-  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
     address.length = 0;
   return address;
 }

@@ -9,5 +9,7 @@ namespace holdfast::net::tcp {
 [[nodiscard]] Liveness liveness(int descriptor) noexcept;
 [[nodiscard]] IoState discard(int descriptor) noexcept;
 void abort(int descriptor) noexcept;
+/// Sends what MSG_MORE has kept back.
+void push(int descriptor) noexcept;
 
 }  // namespace holdfast::net::tcp

@@ -10,6 +10,7 @@
 
 #include "holdfast/net/tls.hpp"
 #include "net/openssl.hpp"
+#include "net/plain_leg.hpp"
 #include "net/tcp.hpp"
 
 namespace holdfast::net {
@@ -70,6 +71,29 @@ class OpenSslLeg final : public TlsLeg {
     return {data, static_cast<std::size_t>(size)};
   }
 
+  std::string peer_common_name() const override {
+    const X509* certificate = SSL_get0_peer_certificate(ssl_);
+    if (certificate == nullptr) return {};
+    const X509_NAME* subject = X509_get_subject_name(certificate);
+    const int place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (place < 0) return {};
+    unsigned char* text = nullptr;
+    const int size =
+        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, place)));
+    ERR_clear_error();
+    if (size < 0) return {};
+    std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+    OPENSSL_free(text);
+    return name;
+  }
+
+  std::string server_name() const override {
+    const char* name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+    return name == nullptr ? "" : name;
+  }
+
+  std::string version() const override { return SSL_get_version(ssl_); }
+
   IoResult read(std::span<std::byte> into) noexcept override {
     refilled_ = false;
     kernel_drained_ = false;
@@ -110,16 +134,25 @@ class OpenSslLeg final : public TlsLeg {
     return {total, IoState::more};
   }
 
+  void cork() noexcept override { corked_ = true; }
+  void uncork() noexcept override {
+    corked_ = false;
+    tcp::push(socket_.get());
+  }
   void finish_writing() noexcept override {
-    finishing_ = true;
+    finish_before_end();
+    shutdown(socket_.get(), SHUT_WR);
+  }
+  void finish_before_end() noexcept override {
+    corked_ = true;
     if (established_ && !broken_) SSL_shutdown(ssl_);
     ERR_clear_error();
-    shutdown(socket_.get(), SHUT_WR);
   }
 
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
+  [[nodiscard]] bool has_read_ahead() const noexcept override { return SSL_has_pending(ssl_) != 0; }
   void use_scratch(CipherScratch& scratch) noexcept override {
     SSL_set_read_ahead(ssl_, 0);
     scratch_ = &scratch;
@@ -190,7 +223,7 @@ class OpenSslLeg final : public TlsLeg {
   // A segment of its own costs as much as ten system calls. TLS 1.3's ticket goes with the answer (the kernel
   // waits for it 200 ms at most), the close_notify with the FIN.
   [[nodiscard]] bool more_follows() const noexcept {
-    return finishing_ ||
+    return corked_ ||
            (SSL_get_state(ssl_) == TLS_ST_SW_SESSION_TICKET && SSL_version(ssl_) == TLS1_3_VERSION);
   }
 
@@ -226,7 +259,7 @@ class OpenSslLeg final : public TlsLeg {
   SSL* ssl_;
   CipherScratch* scratch_ = nullptr;
   bool established_ = false;
-  bool finishing_ = false;       // only the close_notify is still to come
+  bool corked_ = false;          // a FIN is to follow
   bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then
   bool refilled_ = false;        // within one read
   bool kernel_drained_ = false;  // within one read
@@ -239,6 +272,10 @@ std::unique_ptr<TlsLeg> make_tls_server_leg(Socket socket, const TlsServer& serv
   auto leg = std::make_unique<OpenSslLeg>(std::move(socket), server.default_context());
   SSL_set_accept_state(leg->ssl());
   return leg;
+}
+
+std::unique_ptr<TlsLeg> make_tls_server_leg(std::unique_ptr<Leg> plain, const TlsServer& server) {
+  return make_tls_server_leg(take_socket(std::move(plain)), server);
 }
 
 std::unique_ptr<TlsLeg> make_tls_client_leg(Socket socket, const TlsClient& client, const std::string& host) {

@@ -12,9 +12,22 @@ namespace holdfast::server {
 namespace {
 
 upstream::OutlierRules outlier_rules(const config::Upstream& settings) {
-  return {settings.outlier.consecutive_failures, settings.outlier.eject_for,
-          settings.outlier.max_ejected_percent,
-          settings.probe.type == config::ProbeType::none ? upstream::Probing::off : upstream::Probing::on};
+  const config::Outlier& outlier = settings.outlier;
+  upstream::OutlierRules rules;
+  rules.consecutive_failures = outlier.consecutive_failures;
+  rules.eject_for = outlier.eject_for;
+  rules.max_ejected_percent = outlier.max_ejected_percent;
+  rules.rise = settings.probe.rise;
+  rules.eject_max = outlier.eject_max;
+  rules.consecutive_5xx = outlier.consecutive_5xx;
+  rules.lost_sessions = outlier.lost_sessions == config::Outlier::LostSessions::count
+                            ? upstream::LostSessions::count
+                            : upstream::LostSessions::ignored;
+  rules.success_percent = outlier.success_rate.threshold;
+  rules.success_minimum = outlier.success_rate.minimum;
+  rules.success_window = outlier.success_rate.window;
+  rules.panic_percent = outlier.panic_percent;
+  return rules;
 }
 
 balance::Policy policy_of(const config::Upstream& settings) {
@@ -172,10 +185,15 @@ void apply_lasting(const config::Config& config, const frontend::Serving& servin
     upstream::UpstreamState& state = destination->upstream->state();
     state.move_rate.store(destination->settings.move_rate, std::memory_order_relaxed);
     state.reroute_pace().set_rate(destination->settings.reroute_rate);
+    state.early_death_ms.store(static_cast<std::uint32_t>(destination->settings.outlier.early_death.count()),
+                               std::memory_order_relaxed);
     for (std::size_t n = 0; n < destination->settings.backends.size(); ++n) {
       upstream::Backend& backend = *destination->upstream->backends()[n];
       backend.set_weight(destination->settings.backends[n].weight);
       backend.set_max_sessions(destination->settings.backends[n].max_sessions);
+      backend.set_probed(
+          config::probe_of(destination->settings.probe, destination->settings.backends[n].probe).type !=
+          config::ProbeType::none);
     }
   }
 }

@@ -39,7 +39,7 @@ class Client {
       asio::io_context& io, std::shared_ptr<const dial::Destination> proxy, net::DescriptorBudget& budget) {
     auto client = std::make_unique<Client>();
     const config::Address address = proxy->settings.backends.front().address;
-    auto leg = co_await dial::connect(io, proxy, address, budget, Clock::now() + patience);
+    auto leg = co_await dial::connect(io, proxy, address, {}, budget, Clock::now() + patience);
     if (!leg) co_return leg.error();
     client->leg_ = std::move(leg.value());
     client->leg_->expires_at(Clock::now() + patience);

@@ -92,6 +92,11 @@ Result<Journal::Outputs> Journal::prepare(const config::Log& settings) {
   return next;
 }
 
+void Journal::adopt(Outputs outputs) {
+  has_access_.store(outputs.access != nullptr, std::memory_order_relaxed);
+  inbox_.push(new Apply(std::move(outputs)));
+}
+
 void Journal::line(config::LogLevel level, std::string sentence) noexcept {
   hand_in(new Line(level, std::move(sentence)));
 }

@@ -42,7 +42,7 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   };
   /// Opens the access file (again: after a rotation) for these settings.
   [[nodiscard]] static Result<Outputs> prepare(const config::Log& settings);
-  void adopt(Outputs outputs) { inbox_.push(new Apply(std::move(outputs))); }
+  void adopt(Outputs outputs);
 
   /// Writes what is pending and ends the thread; false if it is still at it after `longest` (nobody reads our
   /// stderr).
@@ -52,6 +52,9 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   void info(std::string sentence) noexcept { line(config::LogLevel::info, std::move(sentence)); }
   void warn(std::string sentence) noexcept override { line(config::LogLevel::warning, std::move(sentence)); }
   void error(std::string sentence) noexcept { line(config::LogLevel::error, std::move(sentence)); }
+  [[nodiscard]] bool wants_access_records() const noexcept override {
+    return has_access_.load(std::memory_order_relaxed);
+  }
   void record(std::unique_ptr<session::AccessRecord> record) noexcept override;
   void record(std::unique_ptr<session::RerouteRecord> record) noexcept override;
 
@@ -72,7 +75,8 @@ class Journal final : public session::AccessSink, public session::WarningSink {
   std::atomic<std::uint64_t> pending_{0};
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<bool> stopping_{false};
-  Outputs outputs_;  ///< the log thread's
+  std::atomic<bool> has_access_{false};  ///< of the outputs adopted last
+  Outputs outputs_;                      ///< the log thread's
   std::promise<void> ended_;
   std::thread thread_;
 };

@@ -209,13 +209,23 @@ void Server::Process::wait_for_signals() {
   wait(wait);
 }
 
-void Server::Process::tick() {
-  for (const auto& destination : present_.get()->destinations) {
+void Server::Process::look_at_backends() {
+  const auto serving = present_.get();
+  for (const auto& destination : serving->destinations) {
+    for (const auto& ejected : destination->upstream->outlier().collect(Clock::now()))
+      journal_.warn(upstream::ejection_sentence(*ejected.backend, ejected.why));
     for (const auto& backend : destination->upstream->outlier().tick(Clock::now())) {
       journal_.info("backend " + backend->upstream() + "/" + backend->address() + " readmitted on trial");
       movements_.comes(*backend);
     }
   }
+  const PanicWatch::News news = panics_.look(serving->destinations);
+  for (const std::string& sentence : news.begun) journal_.warn(sentence);
+  for (const std::string& sentence : news.over) journal_.info(sentence);
+}
+
+void Server::Process::tick() {
+  look_at_backends();
   if (phase_ != Phase::draining) movements_.tick(Clock::now());
   planes_->lasting.backends.forget_unused();
   const TimePoint due = Clock::now() + tick_period;

@@ -20,6 +20,7 @@
 #include "server/journal.hpp"
 #include "server/listeners.hpp"
 #include "server/movements.hpp"
+#include "server/panic.hpp"
 
 namespace holdfast::server {
 
@@ -61,6 +62,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   void stop_planes();
   void wait_for_signals();
   void tick();
+  void look_at_backends();
 
   void begin_drain();
   void end_sessions();
@@ -96,6 +98,7 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   frontend::Present present_;
   std::unique_ptr<Planes> planes_;
   Movements movements_;
+  PanicWatch panics_;
   std::size_t first_told_ = 0;
   boost::asio::io_context io_{1};
   boost::asio::signal_set signals_;

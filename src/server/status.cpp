@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "holdfast/config/diff.hpp"
+#include "server/panic.hpp"
 #include "server/process.hpp"
 #include "server/release.hpp"
 #include "version.hpp"
@@ -49,6 +50,41 @@ nlohmann::json place_status(const upstream::Upstream& upstream, const upstream::
           {"effective_weight", effective_weight(upstream, backend)}};
 }
 
+double seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+nlohmann::json failures_status(const upstream::Backend& backend) {
+  nlohmann::json counts = nlohmann::json::object();
+  for (std::size_t n = 0; n < upstream::failure_kinds; ++n) {
+    const auto kind = static_cast<upstream::FailureKind>(n);
+    counts[std::string(upstream::text(kind))] = backend.failures(kind);
+  }
+  return counts;
+}
+
+nlohmann::json ejection_status(const upstream::Backend& backend) {
+  std::uint64_t total = 0;
+  for (std::size_t n = 0; n < upstream::eject_reason_count; ++n)
+    total += backend.ejections(static_cast<upstream::EjectReason>(n));
+  nlohmann::json told{{"total", total}, {"reason", nullptr}, {"lasts_seconds", 0}, {"left_seconds", 0}};
+  if (!backend.ejected()) return told;
+  const upstream::Ejection ejection = backend.ejection();
+  told["reason"] = upstream::text(ejection.reason);
+  told["lasts_seconds"] = seconds(ejection.lasts);
+  told["left_seconds"] = std::max(0.0, seconds(ejection.until - Clock::now()));
+  return told;
+}
+
+nlohmann::json probe_status(const probe::Prober::Latest& latest) {
+  nlohmann::json told{
+      {"result", latest.result}, {"seconds", nullptr}, {"age_seconds", nullptr}, {"error", latest.error}};
+  if (latest.at == TimePoint{}) return told;
+  told["seconds"] = seconds(latest.took);
+  told["age_seconds"] = seconds(Clock::now() - latest.at);
+  return told;
+}
+
 }  // namespace
 
 std::string Server::Process::metrics_text() {
@@ -61,6 +97,7 @@ metrics::Sample Server::Process::sample() const {
   for (const auto& destination : present_.get()->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
     sample_balancing(destination->upstream->state(), destination->settings, sample);
+    sample.panics.push_back({destination->settings.name, destination->upstream->panics() ? 1U : 0U});
     for (const auto& backend : destination->upstream->backends()) {
       metrics::BackendSample one;
       one.weight = effective_weight(*destination->upstream, *backend);
@@ -74,6 +111,11 @@ metrics::Sample Server::Process::sample() const {
       for (std::size_t n = 0; n < upstream::failure_kinds; ++n) {
         const auto kind = static_cast<upstream::FailureKind>(n);
         one.failures.push_back({std::string(upstream::text(kind)), backend->failures(kind)});
+      }
+      for (std::size_t n = 0; n < upstream::eject_reason_count; ++n) {
+        const auto reason = static_cast<upstream::EjectReason>(n);
+        if (const std::uint64_t count = backend->ejections(reason); count != 0)
+          one.ejections.push_back({std::string(upstream::text(reason)), count});
       }
       const probe::Prober::Counts counts = prober_->counts(*backend);
       one.probes = {{"passed", counts.passed}, {"failed", counts.failed}, {"timeout", counts.timeout}};
@@ -94,6 +136,9 @@ admin::Ready Server::Process::ready(const std::optional<std::string>& route) {
   }
   bool some = false;
   bool known = !route.has_value();
+  for (const auto& destination : serving->destinations) {
+    if (destination->upstream->panics()) ready.details.push_back(panic_sentence(*destination->upstream));
+  }
   for (const frontend::RouteEntry& entry : serving->routes) {
     const bool eligible = entry.destination->upstream->has_eligible();
     const std::string& name = entry.state->name();
@@ -123,7 +168,10 @@ nlohmann::json Server::Process::backend_status(const upstream::Backend& backend)
           {"picks_total", backend.picks()},
           {"reroutes_from_total", backend.reroutes_from()},
           {"reroutes_to_total", backend.reroutes_to()},
-          {"last_error", backend.last_error()}};
+          {"last_error", backend.last_error()},
+          {"failures", failures_status(backend)},
+          {"ejection", ejection_status(backend)},
+          {"probe", probe_status(prober_->latest(backend))}};
 }
 
 nlohmann::json Server::Process::status() {
@@ -149,8 +197,12 @@ nlohmann::json Server::Process::status() {
       backends.push_back(backend_status(backend));
       backends.back().update(place_status(*destination->upstream, backend, settings.backends[n]));
     }
+    const upstream::Upstream::Census census = destination->upstream->census();
     upstreams.push_back(
         {{"name", destination->upstream->name()},
+         {"panic", destination->upstream->panics(census)},
+         {"eligible", census.eligible},
+         {"active", census.active},
          {"policy", config::to_string(settings.policy)},
          {"sticky", settings.sticky ? nlohmann::json(settings.sticky->cookie) : nullptr},
          {"queue",

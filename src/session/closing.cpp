@@ -48,6 +48,8 @@ void Session::close_came(Peer from, std::uint16_t code) noexcept {
   source.close_received = true;
   source.reading = Reading::discard;
   if (phase_ == Phase::open) {
+    if (current_ != nobody && (from == client || code == normal_closure || code == going_away))
+      tell_leg_kept(current_);
     begin_closing(from == client ? Reason::client_closed : Reason::backend_closed,
                   from == client ? ClosedBy::client : ClosedBy::backend, code);
     answer_ = {code, code};  // what we say for a peer that does not answer
@@ -103,6 +105,7 @@ void Session::backend_ended(Peer from, net::IoState state) noexcept {
     detach(breaking_ ? reroute_.cause() : Cause::lost);
     return;
   }
+  if (!breaking_) tell_leg_lost(from);
   end(reason_of_cut(given));
   if (state == net::IoState::failed && side(from).leg != nullptr) drop(from);
 }
@@ -234,22 +237,48 @@ void Session::settle() noexcept {
   phase_ = Phase::settled;
   record();
   std::uint32_t wait = linger_ms;
+  unsigned looked_at = 0;
   for (const Peer peer : peers()) {
     Side& each = side(peer);
     if (each.leg == nullptr) continue;
     if (has_unsent(peer)) wait = linger_ms + route_.close_timeout_ms.load(std::memory_order_relaxed);
     each.carry.reset();
     if (peer != client) backend_side(peer).held.reset();
+    // Where it was read until nothing was left, the next edge tells.
+    bool look = each.paused || each.reading == Reading::later;
     each.paused = false;
     if (each.reading != Reading::ended) each.reading = Reading::discard;
+    if (peer != client && each.close_received && each.reading == Reading::discard && !has_unsent(peer)) {
+      // Most backends send their FIN right behind their Close: if it is here, closing sends ours.
+      const net::IoState state = each.leg->discard();
+      look = state == net::IoState::more;
+      if (state == net::IoState::end || state == net::IoState::failed) each.reading = Reading::ended;
+    }
     finish(peer);
+    if (look || each.reading == Reading::ended) looked_at |= 1U << peer;
   }
   preamble_.reset();
   open_ping_.reset();
   closing_deadline_ = shard_.loop().now() + wait;
   arm_closing_timer();
-  for (const Peer peer : peers()) linger(peer);
+  for (const Peer peer : peers()) {
+    if ((looked_at >> peer & 1U) != 0) linger(peer);
+  }
   drop(nobody);
+}
+
+// Each segment costs as much as several system calls.
+void Session::cork_last_words(Peer to) noexcept {
+  Side& destination = side(to);
+  if (destination.leg == nullptr || !destination.close_received) return;
+  destination.corked = true;
+  destination.leg->cork();
+}
+
+void Session::uncork_if_open(Peer to) noexcept {
+  if (to == nobody || (to == second && detour_ == nullptr) || !side(to).corked) return;
+  side(to).corked = false;
+  if (side(to).leg != nullptr && !side(to).finished) side(to).leg->uncork();
 }
 
 // FIN behind what is still unsent.
@@ -258,7 +287,11 @@ void Session::finish(Peer to) noexcept {
   destination.finishing = true;
   if (destination.leg == nullptr || has_unsent(to) || destination.finished) return;
   destination.finished = true;
-  destination.leg->finish_writing();
+  if (phase_ == Phase::settled && destination.reading == Reading::ended) {
+    destination.leg->finish_before_end();  // it is dropped by `linger`
+  } else {
+    destination.leg->finish_writing();
+  }
 }
 
 // Reads and throws away until the peer's end, so that our last words are not lost to a reset.

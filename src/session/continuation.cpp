@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace holdfast::session {
@@ -14,39 +15,64 @@ std::string_view take_line(std::string_view& rest) noexcept {
   return line;
 }
 
-Continuation::Continuation(Head head, std::string_view subprotocol, std::string_view extensions)
-    : common_fields_(std::move(head.common_fields)),
-      common_lines_(head.common_lines),
-      start_line_end_(static_cast<std::uint32_t>(head.start_line.size())),
-      fields_end_(static_cast<std::uint32_t>(start_line_end_ + head.own_fields.size())),
-      subprotocol_end_(static_cast<std::uint32_t>(fields_end_ + subprotocol.size())),
-      size_(static_cast<std::uint32_t>(subprotocol_end_ + extensions.size())) {
-  text_ = std::make_unique_for_overwrite<char[]>(size_);
-  std::ranges::copy(head.start_line, text_.get());
-  std::ranges::copy(head.own_fields, text_.get() + start_line_end_);
-  std::ranges::copy(subprotocol, text_.get() + fields_end_);
-  std::ranges::copy(extensions, text_.get() + subprotocol_end_);
-  OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());
+Continuation::Continuation(std::shared_ptr<const std::string> common_fields, std::uint64_t common_lines,
+                           Sizes sizes)
+    : common_fields_(std::move(common_fields)), common_lines_(common_lines), sizes_(sizes) {}
+
+std::size_t Continuation::Sizes::of(std::size_t number) const noexcept {
+  if (number == 1) return own_fields;
+  return others[number == 0 ? 0 : number - 1];
 }
 
-Continuation::Continuation(const Continuation& other)
-    : common_fields_(other.common_fields_),
-      common_lines_(other.common_lines_),
-      text_(std::make_unique_for_overwrite<char[]>(other.size_)),
-      start_line_end_(other.start_line_end_),
-      fields_end_(other.fields_end_),
-      subprotocol_end_(other.subprotocol_end_),
-      size_(other.size_) {
-  std::copy_n(other.text_.get(), size_, text_.get());
+std::string_view Continuation::part(std::size_t number) const noexcept {
+  std::size_t begin = 0;
+  for (std::size_t n = 0; n < number; ++n) begin += sizes_.of(n);
+  return {text() + begin, sizes_.of(number)};
+}
+
+std::size_t Continuation::text_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t n = 0; n < parts; ++n) bytes += sizes_.of(n);
+  return bytes;
+}
+
+std::unique_ptr<const Continuation> Continuation::make(Head head, std::string_view subprotocol,
+                                                       std::string_view extensions,
+                                                       std::string_view proxy_header) {
+  const std::string_view texts[parts] = {head.start_line, head.own_fields, subprotocol, extensions,
+                                         proxy_header};
+  Sizes sizes;
+  std::size_t bytes = 0;
+  for (std::size_t n = 0; n < parts; ++n) {
+    bytes += texts[n].size();
+    if (n == 1) {
+      sizes.own_fields = static_cast<std::uint32_t>(texts[n].size());
+      continue;
+    }
+    assert(texts[n].size() <= UINT16_MAX);
+    sizes.others[n == 0 ? 0 : n - 1] = static_cast<std::uint16_t>(texts[n].size());
+  }
+  std::unique_ptr<Continuation> made(
+      new (bytes) Continuation(std::move(head.common_fields), head.common_lines, sizes));
+  char* place = made->text();
+  for (const std::string_view text : texts) place += text.copy(place, text.size());
+  OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());
+  return made;
+}
+
+std::unique_ptr<const Continuation> Continuation::copy() const {
+  std::unique_ptr<Continuation> made(new (text_bytes()) Continuation(common_fields_, common_lines_, sizes_));
+  std::copy_n(text(), text_bytes(), made->text());
+  return made;
 }
 
 Continuation::~Continuation() {
-  OPENSSL_cleanse(text_.get(), size_);
+  OPENSSL_cleanse(text(), text_bytes());
 }
 
 std::string Continuation::request() const {
-  std::string whole(part(0, start_line_end_));
-  std::string_view own = part(start_line_end_, fields_end_);
+  std::string whole(part(0));
+  std::string_view own = part(1);
   std::string_view common;
   if (common_fields_ != nullptr) common = *common_fields_;
   whole.reserve(whole.size() + own.size() + common.size());

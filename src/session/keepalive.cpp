@@ -109,6 +109,7 @@ void Session::look(Tick now) noexcept {
     look_at_leg(peer, now, wait);
     if (phase_ != Phase::open) return;
   }
+  judge_leg_age(now, wait);
   look_at_reroute(now, wait);
   if (phase_ == Phase::open) shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(wait, 1));
 }

@@ -17,6 +17,7 @@ void Session::record() noexcept {
   tell_moved();
   set_stranded(false);
   for (const Peer peer : backend_peers()) backend_side(peer).seat = {};
+  if (!shard_.surroundings().access.wants_access_records()) return;
   auto entry = std::make_unique<AccessRecord>();
   entry->story = story_.unpack();
   entry->story.upstream = upstream();
@@ -89,6 +90,31 @@ SessionView Session::view(Tick now) const {
   seen.to_backend = to_backend_;
   seen.to_client = to_client_;
   return seen;
+}
+
+// Outlier detection is told by counting, not judged here: this is a pump thread.
+void Session::tell_leg_lost(Peer peer) noexcept {
+  const BackendSide& leg = backend_side(peer);
+  if (leg.seat) leg.seat.backend().lost_leg(elapsed_ms(leg.begun, shard_.loop().now()));
+}
+
+void Session::tell_leg_kept(Peer peer) noexcept {
+  BackendSide& leg = backend_side(peer);
+  if (leg.kept_told || !leg.seat || !leg.seat.backend().judges_early_deaths()) return;
+  leg.kept_told = true;
+  leg.seat.backend().kept_leg();
+}
+
+void Session::judge_leg_age(Tick now, std::uint32_t& wait_ms) noexcept {
+  if (current_ == nobody || backend_side(current_).kept_told || !backend_side(current_).seat) return;
+  const std::uint32_t early = backend_side(current_).seat.backend().early_death_ms();
+  if (early == 0) return;
+  const std::uint32_t left = remaining_ms(backend_side(current_).begun, early, now);
+  if (left == 0) {
+    tell_leg_kept(current_);
+  } else {
+    wait_ms = std::min(wait_ms, left);
+  }
 }
 
 }  // namespace holdfast::session

@@ -159,8 +159,8 @@ class Reroute {
   Tick disabled_since_ = 0;
   std::array<Tick, early_deaths> early_{};
   std::uint32_t number_ = 0;
-  std::uint32_t retry_ = 0;
-  std::uint32_t spent_ = 0;  ///< answers in a row that did not fit, and legs that did not last
+  std::uint16_t retry_ = 0;
+  std::uint16_t spent_ = 0;  ///< answers in a row that did not fit, and legs that did not last
   std::uint32_t reroutes_ = 0;
   std::unique_ptr<Excluded> excluded_;  ///< null = none
 };

@@ -75,6 +75,7 @@ Reroute::Todo Session::part_from(Peer gone, Cause cause, std::uint16_t answer_co
   if (answer_code != 0 || planned) last.unacknowledged_bytes = 0;  // it lives, and may still read all of it
   const auto sent_bytes = old.given_bytes - static_cast<std::uint32_t>(replay_.unsent_bytes());
   breaking_ = false;
+  if (!planned && cause == Cause::lost) tell_leg_lost(gone);
   if (!planned) detour().paused_at = now;
   if (!planned) end_move();  // it is a reroute now; break_first is on its way until it has its new leg
   old.seat.backend().count_reroute_from();
@@ -167,7 +168,7 @@ void Session::ask() noexcept {
   attempt->cause = reroute_.cause();
   attempt->route = &route_;
   attempt->upstream = upstream();
-  attempt->continuation = continuation_;
+  attempt->continuation = continuation_->copy();
   attempt->exclude = reroute_.excluded();
   if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
   attempt->deadline = Clock::now() + Milliseconds(reroute_.patience_ms(shard_.loop().now(), reroute_rules()));

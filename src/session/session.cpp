@@ -19,9 +19,7 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       listener_seat_(std::move(handover.listener_seat)),
       story_(handover.story),
       id_(handover.id),
-      continuation_(handover.continuation == nullptr
-                        ? nullptr
-                        : std::make_shared<const Continuation>(*handover.continuation)),
+      continuation_(handover.continuation == nullptr ? nullptr : handover.continuation->copy()),
       replay_(shard.loop().buffers()),
       reroute_(shard.loop().now()),
       started_(shard.loop().now()),
@@ -63,9 +61,10 @@ void Session::start(Handle self, Handover& handover) noexcept {
   look(loop.now());
   consume(client, std::as_bytes(std::span(handover.early_to_backend)));
   if (side(first).role == Role::current) consume(first, std::as_bytes(std::span(handover.early_to_client)));
-  // The edges of what arrived before the registration are spent.
-  pump(client);
-  pump(first);
+  // The registration itself tells of what had arrived in the kernel (epoll_ctl(2)), not of what is here.
+  for (const Peer peer : {client, first}) {
+    if (side(peer).leg != nullptr && side(peer).leg->has_read_ahead()) pump(peer);
+  }
   // Its backend's state may have changed while it was on its way here.
   if (const auto cause = wanted_elsewhere()) (void)order_move(*cause);
   check_if_asked();

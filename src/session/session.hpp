@@ -91,6 +91,7 @@ class Session final : public net::Handler, private Timer {
     if (shard_.surroundings().checking) check_invariants();
   }
   enum Peer : std::uint8_t { client = 0, first = 1, second = 2, nobody = 3 };
+  static constexpr std::uint16_t normal_closure = 1000;
   static constexpr std::uint16_t going_away = 1001;   ///< what a backend leg is told that is left
   static constexpr std::uint32_t turn_again_ms = 20;  ///< where a move has to wait for its turn
   static constexpr std::uint32_t client_stuck_ms =
@@ -122,20 +123,13 @@ class Session final : public net::Handler, private Timer {
   /// One leg, with what was read from it but not forwarded and what waits to be written to it.
   struct Side {
     explicit Side(ws::Sender sender) noexcept : walker(sender) {}
-    std::unique_ptr<net::Leg> leg;  ///< null = gone
-    ws::Walker walker;              ///< of the frames that come from it
-    BufferPtr carry;                ///< an incomplete frame head or control frame that came from it
-    BufferPtr unsent;               ///< what it has not taken yet (for the current backend leg: replay_)
-    Tick begun = 0;
-    Tick last_received = 0;
-    Tick ping_at = 0;          ///< when ours was written
-    Tick last_taken = 0;       ///< when it last took some of its unsent bytes
-    Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
-    Tick leaving_since = 0;
+    std::unique_ptr<net::Leg> leg;            ///< null = gone
+    [[no_unique_address]] ws::Walker walker;  ///< of the frames that come from it
+    // These lie in the walker's tail padding.
     std::uint16_t close_due = 0;        ///< Close to write to it at the next frame boundary
     std::uint8_t pings_unanswered = 0;  ///< of ours
-    Role role = Role::none;
-    Reading reading = Reading::frames;
+    Role role : 3 = Role::none;
+    Reading reading : 2 = Reading::frames;
     bool paused : 1 = false;  ///< not read, because what it says has nowhere to go
     bool ending : 1 = false;  ///< its FIN or error is waiting behind what it sent
     bool write_broken : 1 = false;
@@ -147,6 +141,15 @@ class Session final : public net::Handler, private Timer {
     bool ping_answered : 1 = false;      ///< it has answered one of ours before
     bool relayed_ping_open : 1 = false;  ///< a forwarded one is unanswered
     bool in_flight : 1 = false;
+    bool corked : 1 = false;  ///< its leg is
+    BufferPtr carry;          ///< an incomplete frame head or control frame that came from it
+    BufferPtr unsent;         ///< what it has not taken yet (for the current backend leg: replay_)
+    Tick begun = 0;
+    Tick last_received = 0;
+    Tick ping_at = 0;          ///< when ours was written
+    Tick last_taken = 0;       ///< when it last took some of its unsent bytes
+    Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
+    Tick leaving_since = 0;
   };
   struct BackendSide : Side {
     BackendSide() noexcept : Side(ws::Sender::server) {}
@@ -155,6 +158,7 @@ class Session final : public net::Handler, private Timer {
     std::uint32_t given_bytes = 0;  ///< modulo 2^32; current leg: what it has or is to get, ours included
     std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
     bool got_preamble = false;            ///< as a later leg: its answers are not for the client
+    bool kept_told = false;               ///< outlier detection knows that it did not die early
     Given given = Given::whole_ones;
   };
 
@@ -234,6 +238,9 @@ class Session final : public net::Handler, private Timer {
   void write_due_close(Peer to) noexcept;
   void settle_if_done() noexcept;
   void settle() noexcept;
+  /// The answer to its Close is to be written: most likely the FIN follows at once.
+  void cork_last_words(Peer to) noexcept;
+  void uncork_if_open(Peer to) noexcept;
   void finish(Peer to) noexcept;
   void linger(Peer peer) noexcept;
   void drop(Peer peer) noexcept;
@@ -304,6 +311,10 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] Peer free_slot() noexcept;
 
   // records.cpp: what is told of it
+  void tell_leg_lost(Peer peer) noexcept;
+  void tell_leg_kept(Peer peer) noexcept;
+  /// Whether it has lived long enough by now.
+  void judge_leg_age(Tick now, std::uint32_t& wait_ms) noexcept;
   void record() noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;
   [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;
@@ -350,7 +361,7 @@ class Session final : public net::Handler, private Timer {
   ListenerSeat listener_seat_;
   PackedStory story_;
   SessionId id_;
-  std::shared_ptr<const Continuation> continuation_;
+  std::unique_ptr<const Continuation> continuation_;
   Side client_{ws::Sender::client};
   BackendSide first_;
   std::unique_ptr<Detour> detour_;
@@ -369,9 +380,6 @@ class Session final : public net::Handler, private Timer {
     std::uint32_t messages = 0;
   };
   std::array<Mark, 4> marks_{};
-  std::uint8_t next_mark_ = 0;
-  std::uint8_t answers_ =
-      0;  ///< backend messages that the client got; at most as many as a preamble can have
   Handle self_;
   Tick started_;
   Tick aged_at_;  ///< when age_ms_ was right
@@ -393,16 +401,18 @@ class Session final : public net::Handler, private Timer {
   Peer standby_ = nobody;
   Continuity continuity_;
   std::uint8_t allowed_rsv_;
-  std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
+  std::uint8_t next_mark_ = 0;
+  std::uint8_t answers_ = 0;        ///< messages that the client got; at most as many as a preamble can have
+  std::uint32_t preamble_end_ = 0;  ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
   bool breaking_ : 1 = false;      ///< break_first: the old leg has our Close, the next one waits for its end
   bool swallowing_ : 1 = false;    ///< the rest of the client's message under way is thrown away
   bool compressed_ : 1 = false;    ///< the client has sent a compressed message
-  std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
   bool stranded_ : 1 = false;
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
+  std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
 };
 
 }  // namespace holdfast::session

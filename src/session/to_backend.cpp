@@ -103,11 +103,14 @@ void Session::client_close(std::span<const std::byte> frame, const ws::FrameHead
   if (current_ != nobody && !breaking_) {
     to_backend_.bytes += frame.size();
     flow(client).bytes.add(frame.size());
+    cork_last_words(current_);
     write(current_, frame);
     side(current_).close_written = true;
     side(current_).close_due = 0;
   }
+  const Peer told = current_;
   close_came(client, code);
+  uncork_if_open(told);
 }
 
 // The stream to the backend as the next leg would see it: the rest of a message that was given up is no part

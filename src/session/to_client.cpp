@@ -234,10 +234,12 @@ void Session::backend_close(Peer from, std::span<const std::byte> frame,
   if (source.held != nullptr) write_held(source);
   to_client_.bytes += frame.size();
   flow(from).bytes.add(frame.size());
+  cork_last_words(client);
   write(client, frame);
   side(client).close_written = true;
   side(client).close_due = 0;
   close_came(from, code);
+  uncork_if_open(client);
 }
 
 }  // namespace holdfast::session

@@ -1,5 +1,7 @@
 #include "holdfast/upstream/backend.hpp"
 
+#include <cstdio>
+
 // Relaxed order suffices for the counters and states: each is a fact of its own, and nothing else is
 // published through it.
 
@@ -47,6 +49,10 @@ std::string_view text(FailureKind kind) noexcept {
       return "garbage";
     case FailureKind::handshake_status:
       return "handshake_status";
+    case FailureKind::lost:
+      return "lost";
+    case FailureKind::early_death:
+      return "early_death";
   }
   return "unknown";
 }
@@ -138,8 +144,40 @@ void Backend::set_max_sessions(std::uint64_t sessions) noexcept {
 
 void Backend::count_failure(FailureKind kind, std::string what) {
   failures_[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+  note_error(std::move(what));
+}
+
+void Backend::note_error(std::string what) {
   const std::lock_guard lock(error_mutex_);
   last_error_ = std::move(what);
+}
+
+void Backend::lost_leg(std::uint32_t lived_ms) noexcept {
+  const FailureKind kind = lived_ms < early_death_ms() ? FailureKind::early_death : FailureKind::lost;
+  failures_[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Backend::has_uncollected_losses() const noexcept {
+  return failures(FailureKind::lost) != offences_.seen_lost ||
+         failures(FailureKind::early_death) != offences_.seen_early || kept_legs() != offences_.seen_kept;
+}
+
+Ejection Backend::ejection() const {
+  const std::lock_guard lock(offences_.mutex);
+  return offences_.ejection;
+}
+
+std::uint64_t Backend::ejections(EjectReason reason) const noexcept {
+  return ejections_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
+}
+
+std::string ejection_sentence(const Backend& backend, const std::string& why) {
+  const Ejection ejection = backend.ejection();
+  const auto seconds = static_cast<double>(ejection.lasts.count()) / 1000;
+  char lasts[32];
+  std::snprintf(lasts, sizeof lasts, "%g", seconds);
+  return "backend " + backend.upstream() + "/" + backend.address() + " ejected for " + lasts + " s (" +
+         std::string(text(ejection.reason)) + "): " + why;
 }
 
 std::optional<Seat> Seat::take(std::shared_ptr<Backend> backend) noexcept {

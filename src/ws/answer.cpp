@@ -19,8 +19,7 @@ std::optional<Rejection> judge_switch(const ResponseHead& head, std::string_view
   if (!head.has_token("Upgrade", "websocket")) return garbage("The backend's Upgrade is not websocket.");
   if (!head.has_token("Connection", "upgrade"))
     return garbage("The backend's Connection does not name Upgrade.");
-  const auto accepts = head.values("Sec-WebSocket-Accept");
-  if (accepts.size() != 1 || accepts[0] != accept_key(key)) {
+  if (head.only("Sec-WebSocket-Accept") != accept_key(key)) {
     return garbage("The backend's Sec-WebSocket-Accept is missing, doubled or wrong.");
   }
   const auto lengths = head.values("Content-Length");

@@ -92,6 +92,16 @@ std::optional<std::string_view> Fields::find(std::string_view name) const noexce
   return std::nullopt;
 }
 
+std::optional<std::string_view> Fields::only(std::string_view name) const noexcept {
+  std::optional<std::string_view> found;
+  for (const Entry& entry : entries_) {
+    if (!equal_ignoring_case(at(entry.name), name)) continue;
+    if (found) return std::nullopt;
+    found = at(entry.value);
+  }
+  return found;
+}
+
 std::size_t Fields::count(std::string_view name) const noexcept {
   return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
     return equal_ignoring_case(at(entry.name), name);

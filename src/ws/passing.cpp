@@ -29,21 +29,14 @@ std::vector<std::string_view> list_of_connection(const Fields& head) {
 }
 
 bool is_hop_by_hop(std::string_view name, std::span<const std::string_view> named) noexcept {
-  constexpr std::string_view fixed[] = {"Connection",
-                                        "Keep-Alive",
-                                        "Proxy-Connection",
-                                        "TE",
-                                        "Trailer",
-                                        "Transfer-Encoding",
-                                        "Upgrade",
-                                        "Proxy-Authorization",
-                                        "Proxy-Authenticate",
-                                        "HTTP2-Settings"};
-  constexpr std::string_view essential[] = {"Host", "Origin", "Cookie", "Set-Cookie", "Authorization"};
-  if (is_any_of(name, fixed)) return true;
-  if (is_any_of(name, essential) || starts_with_ignoring_case(name, "Sec-WebSocket-")) return false;
-  if (starts_with_ignoring_case(name, "X-Forwarded-") || equal_ignoring_case(name, "Forwarded")) return false;
-  return is_any_of(name, named);
+  static constexpr NameSet fixed("Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
+                                 "Transfer-Encoding", "Upgrade", "Proxy-Authorization", "Proxy-Authenticate",
+                                 "HTTP2-Settings");
+  static constexpr NameSet essential("Host", "Origin", "Cookie", "Set-Cookie", "Authorization", "Forwarded");
+  if (fixed.has(name)) return true;
+  if (!is_any_of(name, named)) return false;
+  return !essential.has(name) && !starts_with_ignoring_case(name, "Sec-WebSocket-") &&
+         !starts_with_ignoring_case(name, "X-Forwarded-");
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {

@@ -1,6 +1,8 @@
 // Which fields a proxy passes on (RFC 9110 section 7.6.1), for both directions.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +13,26 @@
 namespace holdfast::ws {
 
 [[nodiscard]] bool is_any_of(std::string_view name, std::span<const std::string_view> names) noexcept;
+
+// Names of fields, each of up to 31 characters. A head's fields are looked for in several of these, and most
+// have a size that none of the names has.
+template <std::size_t count>
+class NameSet {
+ public:
+  template <class... Texts>
+  explicit consteval NameSet(Texts... names) : names_{names...} {
+    for (const std::string_view name : names_) sizes_ |= std::uint32_t{1} << name.size();
+  }
+  [[nodiscard]] bool has(std::string_view name) const noexcept {
+    return name.size() < 32 && (sizes_ >> name.size() & 1U) != 0 && is_any_of(name, names_);
+  }
+
+ private:
+  std::array<std::string_view, count> names_;
+  std::uint32_t sizes_ = 0;
+};
+template <class... Texts>
+NameSet(Texts...) -> NameSet<sizeof...(Texts)>;
 
 // Without case, and '_' as '-': the two are one to backends that turn fields into environment variables.
 [[nodiscard]] bool begins_like(std::string_view name, std::string_view lower_case_prefix) noexcept;

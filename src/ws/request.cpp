@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "holdfast/ws/handshake.hpp"
@@ -63,8 +64,7 @@ std::optional<Rejection> judge_upgrade(const RequestHead& head) {
   if (std::any_of(lengths.begin(), lengths.end(), [](std::string_view value) { return value != "0"; })) {
     return bad_request("A WebSocket request has no body.");
   }
-  const auto versions = head.values("Sec-WebSocket-Version");
-  if (versions.size() != 1 || versions[0] != "13") {
+  if (head.only("Sec-WebSocket-Version") != "13") {
     return Rejection{426, "Only WebSocket version 13 is spoken here.",
                      "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"};
   }
@@ -139,17 +139,17 @@ void append_offered(std::string& out, std::string_view name, const std::optional
 
 // Of a body that there isn't, or offers that are written anew.
 bool is_replaced(std::string_view name, const Offer& offer) {
-  constexpr std::string_view no_body[] = {"Content-Length", "Expect"};
-  if (is_any_of(name, no_body)) return true;
+  static constexpr NameSet no_body("Content-Length", "Expect");
+  if (no_body.has(name)) return true;
   if (offer.subprotocols && equal_ignoring_case(name, "Sec-WebSocket-Protocol")) return true;
   return offer.extensions && equal_ignoring_case(name, "Sec-WebSocket-Extensions");
 }
 
 // Fields of which we write our own.
 bool is_replaced(std::string_view name, Trust trust) {
-  constexpr std::string_view always[] = {"Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept",
-                                         "X-Forwarded-For", "Forwarded"};
-  if (is_any_of(name, always)) return true;
+  static constexpr NameSet always("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept",
+                                  "X-Forwarded-For", "Forwarded");
+  if (always.has(name)) return true;
   if (begins_like(name, "holdfast-")) return true;
   return trust == Trust::untrusted && begins_like(name, "x-forwarded-");
 }
@@ -160,17 +160,17 @@ Judged<ClientHandshake> check_request(const RequestHead& head) {
   if (auto fault = judge_upgrade(head)) return *std::move(fault);
   ClientHandshake handshake;
 
-  const auto hosts = head.values("Host");
-  if (hosts.size() != 1) return bad_request("There must be exactly one Host.");
-  auto host = normalise_host(hosts[0]);
+  const auto written_host = head.only("Host");
+  if (!written_host) return bad_request("There must be exactly one Host.");
+  auto host = normalise_host(*written_host);
   if (!host) return bad_request("Host is malformed.");
   handshake.host = *std::move(host);
 
-  const auto keys = head.values("Sec-WebSocket-Key");
-  if (keys.size() != 1 || !is_key(keys[0])) {
+  const auto key = head.only("Sec-WebSocket-Key");
+  if (!key || !is_key(*key)) {
     return bad_request("There must be exactly one Sec-WebSocket-Key of 16 bytes in base64.");
   }
-  handshake.key = keys[0];
+  handshake.key = *key;
 
   const std::string_view target = head.target();
   if (!target.starts_with('/')) return bad_request("The request target must begin with a slash.");
@@ -193,11 +193,18 @@ std::string accept_key(std::string_view key) {
   // Fetched once, for the process: SHA1() looks its implementation up at each call, for more than the digest
   // costs.
   static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  // As dear as the digest itself to make and to free; kept by each thread.
+  struct FreeContext {
+    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+  };
+  static thread_local const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
   std::string text;
   text.reserve(64);
   text.append(key).append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");  // section 1.3
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
-  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, sha1, nullptr);
+  EVP_DigestInit_ex(context.get(), sha1, nullptr);
+  EVP_DigestUpdate(context.get(), text.data(), text.size());
+  EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
   return base64(digest);
 }
 
@@ -213,6 +220,7 @@ std::string build_request_stem(const RequestHead& head, const ForwardedBy& by, c
     if (!is_replaced(field.name, by.trust)) append_field(out, field.name, field.value);
   }
   append_forwarding(out, head, by);
+  if (!by.certificate_subject.empty()) append_field(out, "Holdfast-Client-Subject", by.certificate_subject);
   append_offered(out, "Sec-WebSocket-Protocol", offer.subprotocols);
   append_offered(out, "Sec-WebSocket-Extensions", offer.extensions);
   for (const ExtraField& field : extra) append_field(out, field.name, field.value);

@@ -25,11 +25,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def haproxy_config(folder, backend, plain, tls):
+def haproxy_config(folder, backend, plain, tls, options="", limits=""):
     return f"""
 global
   nbthread 1
   maxconn 9500
+  {limits}
   tune.bufsize 32768
   ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
@@ -39,6 +40,7 @@ defaults
   timeout client 1h
   timeout server 1h
   timeout tunnel 1h
+  {options}
 frontend in
   bind 127.0.0.1:{plain}
   bind 127.0.0.1:{tls} ssl crt {folder}/both.pem
@@ -47,6 +49,11 @@ backend echo
   balance leastconn
   server one 127.0.0.1:{backend}
 """
+
+
+def haproxy_splice_config(folder, backend, plain, tls):
+    """Bytes of plain tunnels go through a pipe of the kernel where it thinks that this pays."""
+    return haproxy_config(folder, backend, plain, tls, "option splice-auto", "maxpipes 200")
 
 
 def nginx_config(folder, backend, plain, tls):
@@ -99,7 +106,8 @@ def relay_config(folder, backend, plain, tls):
     return f"{plain}\n{tls}\n{backend}\n{folder}/chain.pem\n{folder}/key.pem\n"
 
 
-CONFIGS = {"holdfast": holdfast_config, "relay": relay_config, "haproxy": haproxy_config, "nginx": nginx_config}
+CONFIGS = {"holdfast": holdfast_config, "relay": relay_config, "haproxy": haproxy_config,
+           "haproxy-splice": haproxy_splice_config, "nginx": nginx_config}
 
 
 def command_of(kind, file, binary):
@@ -108,11 +116,13 @@ def command_of(kind, file, binary):
         return [binary, "relay", *file.read_text().splitlines()]
     return {"holdfast": [binary, "run", "-c", file],
             "haproxy": ["haproxy", "-db", "-f", file],
+            "haproxy-splice": ["haproxy", "-db", "-f", file],
             "nginx": ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", file]}[kind]
 
 
 def version(kind, binary):
-    command = {"holdfast": [binary, "--version"], "haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"],
+    command = {"holdfast": [binary, "--version"], "haproxy": ["haproxy", "-v"],
+               "haproxy-splice": ["haproxy", "-v"], "nginx": ["nginx", "-v"],
                "relay": ["openssl", "version"]}[kind]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"\d+\.\d+(\.\d+)?", result.stdout + result.stderr)
@@ -143,6 +153,15 @@ class Proxy:
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             ticks += int(fields[11]) + int(fields[12])  # utime, stime
         return ticks / TICKS
+
+    def thread_seconds(self, name):
+        """User and system time of each thread whose name begins so, in order of their numbers."""
+        found = []
+        for task in sorted(pathlib.Path(f"/proc/{self.process.pid}/task").iterdir(), key=lambda task: int(task.name)):
+            if (task / "comm").read_text().startswith(name):
+                fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                found.append((int(fields[11]) + int(fields[12])) / TICKS)
+        return found
 
     def pss_bytes(self):
         """Without pages of files: the relay, the backend and the load generator share a program and all share

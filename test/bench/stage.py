@@ -21,8 +21,8 @@ LOAD_CPU = "1"
 BEFORE_STRANGERS = ["nice", "-n", "-15"] if os.geteuid() == 0 else []
 
 
-def add_arguments(parser):
-    parser.add_argument("--proxies", default="holdfast,relay,haproxy,nginx")
+def add_arguments(parser, proxies="holdfast,relay,haproxy,nginx"):
+    parser.add_argument("--proxies", default=proxies)
     parser.add_argument("--binary", default=os.environ.get("HOLDFAST_BIN", ROOT / "build/holdfast"))
     parser.add_argument("--loader", default=ROOT / "build/test/bench/bench_load")
 
@@ -64,12 +64,12 @@ def rotated(kinds, number):
 
 
 @contextlib.contextmanager
-def proxy_before_backend(kind, options, folder, prefix=()):
+def proxy_before_backend(kind, options, folder, prefix=(), cpus=PROXY_CPU, config=None):
     backend = start([options.loader, "echo"], LOAD_CPU, prefix, stdout=subprocess.PIPE)
     proxy = None
     try:
         port = int(backend.stdout.readline().split()[1])
-        proxy = peers.start(kind, folder, port, binary_of(kind, options), lambda c, **o: start(c, PROXY_CPU, **o))
+        proxy = peers.start(kind, folder, port, binary_of(kind, options), lambda c, **o: start(c, cpus, **o), config)
         yield proxy
     finally:
         if proxy:
@@ -121,8 +121,8 @@ def undisturbed(window, patience):
 class Load:
     """A mode of bench_load that says "open N" when it is ready and then answers lines on its stdin."""
 
-    def __init__(self, *command, prefix=()):
-        self.process = start(command, LOAD_CPU, prefix, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, *command, prefix=(), cpus=LOAD_CPU):
+        self.process = start(command, cpus, prefix, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if not self.process.stdout.readline().startswith("open "):
             self.stop()
             raise RuntimeError(f"the load generator could not open its connections: {command}")

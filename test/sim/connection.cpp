@@ -39,7 +39,14 @@ class Connection::FakeLeg final : public net::Leg {
   net::IoResult write(std::span<const std::byte> bytes) noexcept override {
     return connection_.leg_writes({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
+  void cork() noexcept override { connection_.corked_ = true; }
+  void uncork() noexcept override { connection_.corked_ = false; }
+  void finish_before_end() noexcept override {
+    finish_writing();
+    connection_.ends_now_ = true;
+  }
   void finish_writing() noexcept override {
+    connection_.corked_ = false;
     // A backend that is left while it takes nothing gets it within a frame.
     const bool must_be_whole = connection_.name_ == "client";
     if (must_be_whole && !connection_.owed_.empty() && !connection_.is_reset())
@@ -155,6 +162,9 @@ std::string_view Connection::read(std::size_t most) {
 
 void Connection::tell_time(Tick now) noexcept {
   now_ = now;
+  if (leg_ != nullptr && corked_) around_.verdict.broken(name_ + ": last words without a FIN stay corked");
+  if (leg_ != nullptr && ends_now_)
+    around_.verdict.broken(name_ + ": the FIN is left to an end that does not come");
   // A host that is there acknowledges soon.
   if (!wire_broken_ && ending_ != Ending::reset && elapsed_ms(acknowledged_at_, now) > 8) {
     acknowledged_ = down_.size();

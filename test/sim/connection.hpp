@@ -127,7 +127,9 @@ class Connection {
   bool gone_ = false;      ///< the leg was destroyed
   bool wire_broken_ = false;
   bool cut_off_ = false;
-  bool aborted_ = false;  ///< a reset follows when the leg is destroyed
+  bool corked_ = false;
+  bool ends_now_ = false;  ///< its FIN was left to its end
+  bool aborted_ = false;   ///< a reset follows when the leg is destroyed
   bool registered_ = false;
   bool blocked_ = false;  ///< a write was not taken whole
   bool reads_no_more_ = false;

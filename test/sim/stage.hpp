@@ -38,6 +38,7 @@ class Stage final : private session::AccessSink, private session::WarningSink, p
 
  private:
   void ask(std::unique_ptr<session::Attempt> attempt) noexcept override { run_->asked(std::move(attempt)); }
+  [[nodiscard]] bool wants_access_records() const noexcept override { return true; }
   void record(std::unique_ptr<session::AccessRecord> record) noexcept override { run_->recorded(*record); }
   void record(std::unique_ptr<session::RerouteRecord> record) noexcept override { run_->rerouted(*record); }
   void warn(std::string) noexcept override {}

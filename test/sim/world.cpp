@@ -67,9 +67,9 @@ void World::begin() {
   handover->early_to_client = leg.early();
   handover->id.bytes[0] = 1;
   if (facts_.continuable) {
-    continuation_ = std::make_shared<session::Continuation>(
+    continuation_ = session::Continuation::make(
         session::Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");
-    handover->continuation = continuation_;
+    handover->continuation = continuation_->copy();
   }
   stage_.shard.expect_one();
   stage_.shard.send(std::move(handover));

@@ -84,7 +84,7 @@ class World final : private Run {
   std::array<std::shared_ptr<upstream::Backend>, homes> homes_;
   metrics::RouteCells cells_;
   session::RouteState route_{"room", {&cells_}};
-  std::shared_ptr<const session::Continuation> continuation_;
+  std::unique_ptr<const session::Continuation> continuation_;
   Legs legs_;
   Client client_;
   Facts facts_;

@@ -14,6 +14,8 @@
 
 #include "holdfast/config/address.hpp"
 #include "holdfast/config/balancing.hpp"
+#include "holdfast/config/outlier.hpp"
+#include "holdfast/config/probe.hpp"
 #include "holdfast/config/reroute.hpp"
 
 namespace holdfast::config {
@@ -21,13 +23,14 @@ namespace holdfast::config {
 using std::chrono::milliseconds;
 
 enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
-enum class ProbeType : std::uint8_t { tcp, http, websocket, none };
+// What is written in front of a connection to a backend (net/proxy_header.hpp).
+enum class ProxyVersion : std::uint8_t { off, v1, v2 };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 enum class LogFormat : std::uint8_t { text, json };
 
 // The word used in the file for the value.
 [[nodiscard]] std::string_view to_string(TlsVersion value) noexcept;
-[[nodiscard]] std::string_view to_string(ProbeType value) noexcept;
+[[nodiscard]] std::string_view to_string(ProxyVersion value) noexcept;
 [[nodiscard]] std::string_view to_string(LogLevel value) noexcept;
 [[nodiscard]] std::string_view to_string(LogFormat value) noexcept;
 
@@ -58,12 +61,15 @@ struct ListenerTls {
 };
 
 struct Listener {
-  std::string name;                        // metric label; default: the text of `bind`
-  Address bind;                            // required; TCP port 0 = any free port
-  std::optional<ListenerTls> tls;          // absent = plain ws://
-  std::vector<Network> trusted_peers;      // whose X-Forwarded-*/Forwarded are kept; default none
-  std::uint64_t max_sessions = 100'000;    // 0 = no limit; default 100000
-  milliseconds handshake_timeout{10'000};  // accept to complete head; 100 ms..10 min; default 10s
+  enum class ProxyHeader : std::uint8_t { none, required };  // in the file: false | true
+
+  std::string name;                                // metric label; default: the text of `bind`
+  Address bind;                                    // required; TCP port 0 = any free port
+  std::optional<ListenerTls> tls;                  // absent = plain ws://
+  ProxyHeader proxy_protocol = ProxyHeader::none;  // required = only trusted_peers, behind such a header
+  std::vector<Network> trusted_peers;              // whose X-Forwarded-*/Forwarded are kept; default none
+  std::uint64_t max_sessions = 100'000;            // 0 = no limit; default 100000
+  milliseconds handshake_timeout{10'000};          // accept to complete head; 100 ms..10 min; default 10s
 
   bool operator==(const Listener&) const = default;
 };
@@ -101,6 +107,7 @@ struct BackendConfig {
   std::uint64_t max_sessions = 0;  // 0 = no limit (default)
   Rank rank = Rank::primary;       // backup = used when no primary is eligible; default false
   std::string zone;                // letters, digits, ". _ -"; at most 64; default none
+  std::optional<Probe> probe;      // instead of the upstream's; keys that it lacks are as there
 
   bool operator==(const BackendConfig&) const = default;
 };
@@ -115,26 +122,6 @@ struct UpstreamTls {
   Certificate certificate;      // ours, for mutual TLS; empty = none
 
   bool operator==(const UpstreamTls&) const = default;
-};
-
-struct Probe {
-  ProbeType type = ProbeType::tcp;  // tcp | http | websocket | none; default tcp
-  std::string path = "/";           // http and websocket: request target; default "/"
-  milliseconds interval{2'000};     // 50 ms..1 h, jittered by the prober; default 2s
-  milliseconds timeout{1'000};      // of one probe; 10 ms..10 min; default 1s
-  std::uint32_t rise = 2;           // passes in a row to become healthy; 1..100; default 2
-  std::uint32_t fall = 3;           // failures in a row to become unhealthy; 1..100; default 3
-
-  bool operator==(const Probe&) const = default;
-};
-
-// Takes out backends that fail real sessions, whatever their probes say.
-struct Outlier {
-  std::uint32_t consecutive_failures = 5;  // 0 = off, ..1000; default 5
-  milliseconds eject_for{30'000};          // 100 ms..24 h; default 30s
-  std::uint32_t max_ejected_percent = 50;  // of an upstream's backends; 0..100; default 50
-
-  bool operator==(const Outlier&) const = default;
 };
 
 // Evening out live sessions.
@@ -161,6 +148,7 @@ struct Upstream {
   std::uint32_t move_rate = 500;          // planned moves a second; 0 = no limit; 0..100000; default 500
   std::uint32_t reroute_rate = 5'000;     // attempts a second; 0 = no limit; 0..1000000; default 5000
   Rebalance rebalance;
+  ProxyVersion proxy_protocol = ProxyVersion::off;  // off | v1 | v2; default off
   Probe probe;
   Outlier outlier;
 

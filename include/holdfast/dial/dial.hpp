@@ -35,12 +35,14 @@ struct Destination {
   [[nodiscard]] const config::BackendConfig* settings_of(const upstream::Backend& backend) const noexcept;
 };
 
-/// Tries the backend's addresses in order within connect_timeout and `deadline`: TCP, then TLS. The
+/// Tries the backend's addresses in order within connect_timeout and `deadline`: TCP, `proxy_header` (empty =
+/// none), then TLS. The
 /// descriptor is charged to `budget`; the leg obeys `give_up` (null: nobody's). The Destination is kept alive
 /// by the caller's shared_ptr in the argument.
 [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<net::AsyncLeg>>> connect(
     boost::asio::io_context& io, std::shared_ptr<const Destination> destination, config::Address address,
-    net::DescriptorBudget& budget, TimePoint deadline, net::GiveUp* give_up = nullptr);
+    std::string proxy_header, net::DescriptorBudget& budget, TimePoint deadline,
+    net::GiveUp* give_up = nullptr);
 
 /// A response head and what came behind it.
 struct Answer {

@@ -25,6 +25,7 @@ class CommonFields;
 class Desk;
 class Gate;
 class Randomness;
+class Watches;
 
 /// An accepted connection that nobody has read from yet.
 struct Accepted {
@@ -80,6 +81,7 @@ class SetupThread final : public session::RerouteDesk {
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] Gate& tls_gate() noexcept { return *tls_gate_; }
   [[nodiscard]] CommonFields& common_fields() noexcept { return *common_fields_; }
+  [[nodiscard]] Watches& watches() noexcept { return *watches_; }
   [[nodiscard]] Randomness& randomness() noexcept { return *randomness_; }
   /// Gives a session to `surroundings().shards[shard]`, together with those that become ready in the same
   /// turn: waking a pump thread costs as much as the hand-over itself.
@@ -97,6 +99,7 @@ class SetupThread final : public session::RerouteDesk {
   std::unique_ptr<Gate> tls_gate_;
   std::unique_ptr<CommonFields> common_fields_;
   std::unique_ptr<Randomness> randomness_;
+  std::unique_ptr<Watches> watches_;
   std::vector<std::vector<std::unique_ptr<session::Handover>>> ready_;  ///< by shard
   std::size_t ready_count_ = 0;
   boost::asio::io_context io_{1};

@@ -113,8 +113,9 @@ enum class HandshakeResult : std::uint8_t {
   client_timeout,   ///< handshake_timeout passed
   client_gone,      ///< closed before the answer
   limit,            ///< 503: max_sessions, descriptors or draining
+  proxy_header,     ///< closed: no valid PROXY header, or not from a trusted peer
 };
-inline constexpr std::size_t handshake_result_count = 10;
+inline constexpr std::size_t handshake_result_count = 11;
 [[nodiscard]] std::string_view text(HandshakeResult result) noexcept;
 
 enum class TlsResult : std::uint8_t {

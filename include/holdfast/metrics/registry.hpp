@@ -34,9 +34,10 @@ struct BackendSample {
   double weight = 0;  ///< what of it counts now
   bool up = false;    ///< health: unknown counts as up, since it is used
   bool ejected = false;
-  std::string state;               ///< "active", "draining" or "disabled"
-  std::vector<Labelled> failures;  ///< by kind
-  std::vector<Labelled> probes;    ///< by result
+  std::string state;                ///< "active", "draining" or "disabled"
+  std::vector<Labelled> failures;   ///< by kind
+  std::vector<Labelled> probes;     ///< by result
+  std::vector<Labelled> ejections;  ///< by reason; those that are zero may be left out
 };
 
 /// Reroutes and moves of one upstream that came to one end.
@@ -60,6 +61,7 @@ struct Sample {
   std::vector<BackendSample> backends;
   std::vector<BalancingSample> balancing;
   std::vector<RerouteSample> reroutes;  ///< those that are zero may be left out
+  std::vector<Labelled> panics;         ///< upstream: 1 = it panics
 };
 
 struct BuildInfo {

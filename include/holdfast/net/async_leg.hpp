@@ -74,6 +74,9 @@ class AsyncLeg {
   /// Whether the peer's FIN or reset has arrived, also behind unread bytes.
   [[nodiscard]] bool peer_is_gone() const noexcept;
 
+  /// Our end of its connection; length 0 if the kernel does not tell.
+  [[nodiscard]] config::SocketAddress local_address() const noexcept;
+
   /// Waits until there is something to read.
   [[nodiscard]] boost::asio::awaitable<Result<void>> readable();
   /// Waits until a connect() in progress has ended.

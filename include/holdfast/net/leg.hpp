@@ -60,8 +60,15 @@ class Leg {
   /// Writes what goes. After `drained` the next write must begin with the very bytes that were not taken.
   [[nodiscard]] virtual IoResult write(std::span<const std::byte> bytes) noexcept = 0;
 
+  /// What is written from now on may wait for `finish_writing`, to leave in one segment with the FIN. Where
+  /// that does not come in the same turn, `uncork`.
+  virtual void cork() noexcept {}
+  virtual void uncork() noexcept {}
+
   /// close_notify where TLS, then FIN. The caller has flushed what it had.
   virtual void finish_writing() noexcept = 0;
+  /// The same for a leg that is destroyed next, which sends the FIN, too.
+  virtual void finish_before_end() noexcept { finish_writing(); }
 
   /// Throws away what the peer still sends (while lingering); the bytes are not even decrypted.
   [[nodiscard]] virtual IoState discard() noexcept = 0;
@@ -71,6 +78,9 @@ class Leg {
   /// The peer is given up: when the leg is destroyed, the kernel throws away what the peer has not
   /// acknowledged and sends a reset (SO_LINGER 0), so that a peer that wakes up later reads none of it.
   virtual void abort() noexcept = 0;
+
+  /// Bytes of the peer are here already, read ahead, where no edge tells of them.
+  [[nodiscard]] virtual bool has_read_ahead() const noexcept { return false; }
 
   /// Pump plane: reads through the thread's ciphertext scratch from now on (no effect on a plain leg).
   virtual void use_scratch(CipherScratch& scratch) noexcept = 0;

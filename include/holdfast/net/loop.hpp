@@ -82,8 +82,8 @@ class Loop {
   void stop() noexcept;  ///< any thread; `run` returns after the present turn
   [[nodiscard]] Inbox& inbox() noexcept { return inbox_; }  ///< any thread
 
-  /// Registers once, for life, all edges. The first read must be forced by the caller: that edge may be
-  /// spent.
+  /// Registers once, for life, all edges; the next turn tells what is in the kernel already (epoll_ctl(2)).
+  /// What the leg has read ahead, or what is not wanted yet when that turn comes, the caller reads itself.
   [[nodiscard]] bool add(Leg& leg, Handler& handler, unsigned which) noexcept;
   /// Before a leg is destroyed or handed on while its descriptor stays open elsewhere.
   void remove(Leg& leg) noexcept;

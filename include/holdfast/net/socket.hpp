@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "holdfast/base/error.hpp"
@@ -73,7 +74,12 @@ void set_no_delay(const Socket& socket) noexcept;
 [[nodiscard]] std::string to_text(const config::SocketAddress& address);
 /// As above without the port and without brackets; "unix:" for unix sockets (for X-Forwarded-For).
 [[nodiscard]] std::string host_text(const config::SocketAddress& address);
-[[nodiscard]] config::SocketAddress local_address(const Socket& socket);
+[[nodiscard]] config::SocketAddress local_address(int descriptor) noexcept;
+[[nodiscard]] inline config::SocketAddress local_address(const Socket& socket) noexcept {
+  return local_address(socket.get());
+}
+/// Right after a connect(): writes all of `bytes`, a few hundred, or fails.
+[[nodiscard]] Result<void> write_first(int descriptor, std::string_view bytes);
 
 [[nodiscard]] std::unique_ptr<Leg> make_plain_leg(Socket socket);
 

@@ -72,9 +72,16 @@ class TlsLeg : public Leg {
   [[nodiscard]] virtual std::string failure() const = 0;
   /// Subject of the verified client certificate, RFC 2253; empty when there is none.
   [[nodiscard]] virtual std::string peer_subject() const = 0;
+  /// The common name in it; empty when there is none.
+  [[nodiscard]] virtual std::string peer_common_name() const = 0;
+  [[nodiscard]] virtual std::string server_name() const = 0;  ///< that the client asked for; empty = none
+  [[nodiscard]] virtual std::string version() const = 0;      ///< "TLSv1.3"
 };
 
 [[nodiscard]] std::unique_ptr<TlsLeg> make_tls_server_leg(Socket socket, const TlsServer& server);
+/// The same on the connection of a plain leg, from its next byte on.
+[[nodiscard]] std::unique_ptr<TlsLeg> make_tls_server_leg(std::unique_ptr<Leg> plain,
+                                                          const TlsServer& server);
 /// `host` is the backend's host, used where the upstream names no server_name.
 [[nodiscard]] std::unique_ptr<TlsLeg> make_tls_client_leg(Socket socket, const TlsClient& client,
                                                           const std::string& host);

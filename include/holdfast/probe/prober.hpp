@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,13 @@ class Prober {
     std::uint64_t failed = 0;
     std::uint64_t timeout = 0;
   };
+  /// The latest probe of a backend.
+  struct Latest {
+    std::string_view result = "none";  ///< yet; passed, failed, timeout
+    std::chrono::nanoseconds took{0};
+    TimePoint at{};
+    std::string error;  ///< empty when it passed
+  };
 
   /// All outlive the prober and the io_context's handlers.
   Prober(boost::asio::io_context& io, net::DescriptorBudget& budget, metrics::Histogram& duration,
@@ -53,16 +61,20 @@ class Prober {
   void stop();
 
   [[nodiscard]] Counts counts(const upstream::Backend& backend) const;
+  [[nodiscard]] Latest latest(const upstream::Backend& backend) const;
 
   /// The time over which so many new backends get their first probes: soon, but thousands not at once.
   [[nodiscard]] static std::chrono::milliseconds first_within(std::size_t fresh,
                                                               std::chrono::milliseconds interval) noexcept;
+  /// How long after one probe's end the next begins, before the jitter of a tenth either way.
+  [[nodiscard]] static std::chrono::milliseconds pause(const config::Probe& probe,
+                                                       upstream::Health health) noexcept;
 
  private:
   struct Schedule;
   using Key = std::pair<std::string, std::string>;  ///< upstream, address
   boost::asio::awaitable<void> run(std::shared_ptr<Schedule> schedule, std::size_t fresh);
-  void judge(Schedule& schedule, const Result<void>& outcome);
+  void judge(Schedule& schedule, const Result<void>& outcome, TimePoint began, TimePoint ended);
 
   boost::asio::io_context& io_;
   net::DescriptorBudget& budget_;

@@ -80,6 +80,8 @@ struct RerouteRecord final : InboxItem {
 /// Any thread; never blocks.
 class AccessSink {
  public:
+  /// False: AccessRecords would be thrown away; they need not be made.
+  [[nodiscard]] virtual bool wants_access_records() const noexcept = 0;
   virtual void record(std::unique_ptr<AccessRecord> record) noexcept = 0;
   virtual void record(std::unique_ptr<RerouteRecord> record) noexcept = 0;
 

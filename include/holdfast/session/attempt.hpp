@@ -50,7 +50,7 @@ struct Attempt {
   Cause cause = Cause::lost;
   RouteState* route = nullptr;
   std::string upstream;  ///< of the leg before, for a route that is gone
-  std::shared_ptr<const Continuation> continuation;
+  std::unique_ptr<const Continuation> continuation;
   std::array<const upstream::Backend*, most_excluded> exclude{};  ///< compared only; null = unused
   std::optional<std::uint64_t> hash_key;  ///< the desk's: where the upstream's policy hashes
   TimePoint deadline;                     ///< nobody waits longer

@@ -56,7 +56,7 @@ struct Handover final : ShardItem {
   std::string early_to_backend;                    ///< what the client sent behind its request
   std::string early_to_client;                     ///< what the backend sent behind its 101
   SessionId id;
-  std::shared_ptr<const Continuation> continuation;  ///< null = it can't be rerouted
+  std::unique_ptr<const Continuation> continuation;  ///< null = it can't be rerouted
   Continuity continuity = Continuity::whole;
   std::uint8_t allowed_rsv = 0;  ///< of both directions' frames, see ws::Limits
 

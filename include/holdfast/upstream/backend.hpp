@@ -21,6 +21,8 @@
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/base/error.hpp"
+#include "holdfast/upstream/ejection.hpp"
+#include "holdfast/upstream/outcomes.hpp"
 #include "holdfast/upstream/state.hpp"
 
 namespace holdfast::upstream {
@@ -31,9 +33,19 @@ enum class Health : std::uint8_t { unknown, healthy, unhealthy };
 // What the operator says. draining and disabled get no new sessions.
 enum class AdminState : std::uint8_t { active, draining, disabled };
 
-// Failed tries of real handshakes, as the metric's `kind` names them.
-enum class FailureKind : std::uint8_t { connect, tls, timeout, eof, garbage, handshake_status };
-inline constexpr std::size_t failure_kinds = 6;
+// Failed tries of real handshakes, and sessions that ended without a Close, as the metric's `kind` names
+// them.
+enum class FailureKind : std::uint8_t {
+  connect,
+  tls,
+  timeout,
+  eof,
+  garbage,
+  handshake_status,
+  lost,
+  early_death,  // lost when it had lived less than UpstreamState::early_death_ms
+};
+inline constexpr std::size_t failure_kinds = 8;
 
 [[nodiscard]] std::string_view text(Health health) noexcept;
 [[nodiscard]] std::string_view text(AdminState state) noexcept;
@@ -67,6 +79,10 @@ class Backend {
   // Among its upstream's backends in the config in force; as before where the upstream itself is not in it.
   [[nodiscard]] bool is_member() const noexcept { return member_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
+  [[nodiscard]] Ejection ejection() const;  // the present or the latest one
+  [[nodiscard]] std::uint64_t ejections(EjectReason reason) const noexcept;
+  // Somebody looks after its health.
+  [[nodiscard]] bool is_probed() const noexcept { return probed_.load(std::memory_order_relaxed); }
   // healthy (or not yet probed), not ejected, active.
   [[nodiscard]] bool eligible() const noexcept;
   // No seat is to be had: max_sessions reached, or readmitted and its trial is under way (outlier.hpp).
@@ -92,6 +108,7 @@ class Backend {
   // Control thread.
   void set_health(Health health, TimePoint now = Clock::now()) noexcept;
   void set_admin_state(AdminState state, TimePoint now = Clock::now()) noexcept;
+  void set_probed(bool probed) noexcept { probed_.store(probed, std::memory_order_relaxed); }
   void set_member(bool member) noexcept { member_.store(member, std::memory_order_relaxed); }
   void set_weight(std::uint32_t weight) noexcept;
   void begin_slow_start(TimePoint now) noexcept { came_at_.store(now, std::memory_order_relaxed); }
@@ -100,6 +117,19 @@ class Backend {
 
   // Counts it and keeps `what` as last_error. Upstream::failed does this and judges it, too.
   void count_failure(FailureKind kind, std::string what);
+  void note_error(std::string what);  // last_error alone
+
+  // A session's leg here: gone without a Close; or it has lived for `early_death`, or was closed before, each
+  // once a leg. Only counted: Outlier::collect judges.
+  void lost_leg(std::uint32_t lived_ms) noexcept;
+  void kept_leg() noexcept { kept_legs_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t kept_legs() const noexcept {
+    return kept_legs_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool judges_early_deaths() const noexcept { return early_death_ms() != 0; }
+  [[nodiscard]] std::uint32_t early_death_ms() const noexcept {
+    return state_->early_death_ms.load(std::memory_order_relaxed);
+  }
   void count_reroute_from() noexcept { reroutes_from_.fetch_add(1, std::memory_order_relaxed); }
   void count_reroute_to() noexcept { reroutes_to_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -117,12 +147,27 @@ class Backend {
   // Outlier detection's memory; its mutex guards all of it and every write of ejected_.
   struct Offences {
     enum class Probed : std::uint8_t { not_yet, passed, failed };
-    std::mutex mutex;
+    mutable std::mutex mutex;
     std::uint32_t in_a_row = 0;
-    TimePoint latest{};  // failure
-    TimePoint ejected_until{};
-    Probed probed = Probed::not_yet;  // the latest probe since the ejection
+    std::uint32_t in_a_row_5xx = 0;
+    std::uint32_t early_in_a_row = 0;
+    TimePoint latest{};                 // failure
+    std::optional<TimePoint> crash_at;  // when the latest one began
+    std::optional<TimePoint> early_crash_at;
+    Outcomes outcomes;
+    Ejection ejection;
+    std::optional<TimePoint> good_since;  // the first handshake that succeeded since the latest ejection
+    std::uint8_t doublings = 0;
+    bool quick_return = false;          // it had not been ejected for a while
+    bool was_down = false;              // it was ejected for a crash, or a probe has failed since
+    std::uint32_t passed_in_a_row = 0;  // probes since the ejection
+    Probed probed = Probed::not_yet;    // the latest probe since the ejection
+    // What `collect` has seen; the control thread's.
+    std::uint64_t seen_lost = 0;
+    std::uint64_t seen_early = 0;
+    std::uint64_t seen_kept = 0;
   };
+  [[nodiscard]] bool has_uncollected_losses() const noexcept;  // control thread
 
   // To be called with what `eligible` was before a change.
   void note_change(bool was_eligible, TimePoint now) noexcept;
@@ -135,6 +180,7 @@ class Backend {
   std::atomic<AdminState> admin_{AdminState::active};
   std::atomic<std::uint32_t> times_disabled_{0};
   std::atomic<bool> member_{true};
+  std::atomic<bool> probed_{true};
   std::atomic<std::uint32_t> weight_{1};
   std::atomic<std::uint64_t> max_sessions_{0};
   std::atomic<TimePoint> came_at_{TimePoint{}};
@@ -149,11 +195,16 @@ class Backend {
   std::atomic<Trial> trial_{Trial::none};
   std::atomic<bool> ejected_{false};
   std::array<std::atomic<std::uint64_t>, failure_kinds> failures_{};
+  std::atomic<std::uint64_t> kept_legs_{0};
+  std::array<std::atomic<std::uint64_t>, eject_reason_count> ejections_{};
   Offences offences_;
 
   mutable std::mutex error_mutex_;
   std::string last_error_;
 };
+
+// For the log, of one that has just been ejected: "backend u/a ejected for 30 s (consecutive_failures): …".
+[[nodiscard]] std::string ejection_sentence(const Backend& backend, const std::string& why);
 
 // A session's place at a backend, from the pick to the end of the leg: counts up when taken and down
 // in the destructor. Moves with the leg from thread to thread; never empty except when moved from.

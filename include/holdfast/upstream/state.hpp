@@ -91,6 +91,8 @@ class UpstreamState {
   [[nodiscard]] bool is_present() const noexcept { return present_.load(std::memory_order_relaxed); }
   void set_present(bool present) noexcept { present_.store(present, std::memory_order_relaxed); }
 
+  std::atomic<std::uint32_t> early_death_ms{
+      0};                                     ///< a leg lost younger than this has died early; 0 = none has
   std::atomic<std::uint32_t> move_rate{500};  ///< planned moves a second, over all threads; 0 = no limit
 
   void count(StickyResult result) noexcept {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "holdfast/balance/pick.hpp"
+#include "holdfast/base/cause.hpp"
 #include "holdfast/upstream/backend.hpp"
 #include "holdfast/upstream/balancing.hpp"
 #include "holdfast/upstream/outlier.hpp"
@@ -36,7 +37,20 @@ class Upstream {
   // Some backend is eligible (it may be full): what /readyz asks.
   [[nodiscard]] bool has_eligible() const noexcept;
 
-  // Some backend would be picked now.
+  // Of those with a weight that the operator has left active; of backups only where no primary is eligible
+  // but a backup is, and of primaries only where one is.
+  struct Census {
+    std::size_t active = 0;
+    std::size_t eligible = 0;
+  };
+  [[nodiscard]] Census census() const noexcept;
+  // Too few of them are eligible (OutlierRules::panic_percent): neither probes nor ejections are believed,
+  // and new clients and lost sessions get any active one. Planned moves are still made to eligible ones only:
+  // a leg that works is not given up for one that perhaps does not.
+  [[nodiscard]] bool panics() const noexcept { return panics(census()); }
+  [[nodiscard]] bool panics(Census census) const noexcept;
+
+  // Some backend would be picked now for a planned move.
   [[nodiscard]] bool has_place(const Wish& wish) const;
 
   // Picks and counts. nullopt: nobody is eligible with room, the excluded ones (tried already) aside.
@@ -51,28 +65,35 @@ class Upstream {
   // For each member whether sessions are meant to be there now (balance::Picker::takes_part).
   [[nodiscard]] std::vector<char> taking_part() const;
 
-  // As above for a reroute's dial. Who is picked but has its most_connecting under way is waited for, so that
-  // nobody gets more than its share because another one is slower; it is passed over only if no dial to it
-  // ends. With neither seat nor dialling, `busy` tells whether somebody will be there once a dial has ended.
+  // As above for a reroute's dial: of a lost session, or of a planned move for `cause`; in a panic nobody is
+  // moved off a backend for its health. Who is picked but has its most_connecting under way is waited for, so
+  // that nobody gets more than its share because another one is slower; it is passed over only if no dial to
+  // it ends. With neither seat nor dialling, `busy` tells whether somebody will be there once a dial has
+  // ended.
   enum class Busy : std::uint8_t { no, yes };
   struct Place {
     std::optional<Seat> seat;
     std::optional<Dialling> dialling;
     Busy busy = Busy::no;
   };
-  [[nodiscard]] Place pick_for_reroute(const Wish& wish, TimePoint now) const;
+  [[nodiscard]] Place pick_for_reroute(const Wish& wish, TimePoint now, Cause cause = Cause::lost) const;
 
   // The outcome of a dial. `failed` counts it, keeps `what` as the last error and may eject.
   Change failed(Backend& backend, FailureKind kind, std::string what, TimePoint now) const;
-  void succeeded(Seat& seat) const { outlier_.succeeded(seat); }
+  void succeeded(Seat& seat, Outlier::Answer answer = Outlier::Answer::session) const {
+    outlier_.succeeded(seat, answer);
+  }
 
  private:
+  // What a pick looks at; with `active` whatever probes and ejections say.
+  enum class Among : std::uint8_t { eligible, active };
+
   // The picker, its scratch and memory; the mutex guards all of it, as every function here wants.
   struct Picking final : balance::Field {
     Picking(const Upstream& of, std::vector<balance::Member> members)
         : upstream(of), picker(of.balancing_.rules, std::move(members)) {}
     [[nodiscard]] balance::View look(std::size_t member) const override;
-    [[nodiscard]] balance::Wish prepare(const Wish& wish, TimePoint now);
+    [[nodiscard]] balance::Wish prepare(const Wish& wish, TimePoint now, Among in_panic);
     [[nodiscard]] std::optional<std::size_t> choose(const balance::Wish& wish) {
       return picker.pick(*this, wish, rng);
     }
@@ -85,6 +106,8 @@ class Upstream {
     std::vector<std::size_t> excluded;
     std::vector<std::size_t> full;              // found out by this pick
     std::optional<std::uint64_t> arranged_for;  // UpstreamState::changes
+    Among among = Among::eligible;              // that it is arranged for
+    bool panic = false;                         // as of arranged_for
     TimePoint now;
   };
   const std::string name_;

@@ -58,6 +58,7 @@ struct ForwardedBy {
   std::string host;    // for X-Forwarded-Host: the Host field as the client sent it
   Transport transport = Transport::plain;
   Trust trust = Trust::untrusted;
+  std::string certificate_subject = {};  // for Holdfast-Client-Subject: RFC 2253; empty = no such field
 };
 
 // What a request to a backend offers. nullopt = just what the client wrote; empty = no such field.

@@ -33,6 +33,8 @@ class Fields {
 
   // Names compare without case.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;  // the first one
+  // The value of the only one; nullopt where there is none or more than one.
+  [[nodiscard]] std::optional<std::string_view> only(std::string_view name) const noexcept;
   [[nodiscard]] std::size_t count(std::string_view name) const noexcept;
   [[nodiscard]] std::vector<std::string_view> values(std::string_view name) const;  // in order
   // True if a comma-separated list in any field of that name holds the token, in any case.

@@ -87,8 +87,14 @@ void collect_written(const json& value, const std::string& prefix, std::set<std:
   }
   for (const auto& [key, inner] : value.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
+    // A backend's own probe has the keys of its upstream's.
+    if (prefix == "upstreams[].backends[].probe") {
+      out.insert("upstreams[].probe." + key);
+      continue;
+    }
     out.insert(path);
-    if (inner.is_structured()) collect_written(inner, path, out);
+    // What it has inside are names of fields, not keys.
+    if (inner.is_structured() && key != "headers") collect_written(inner, path, out);
   }
 }
 

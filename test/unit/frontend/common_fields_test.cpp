@@ -58,10 +58,13 @@ TEST_CASE("a head is put together again as it was, whatever it is made of") {
   for (const std::string& head :
        {std::string("GET / HTTP/1.1\r\n"), std::string("GET / HTTP/1.1"), std::string(),
         std::string("GET /\r\nno colon\r\nHost:\r\nCookie: 1\r\nHost: 2"), many}) {
-    const session::Continuation kept(fields.split(head), "sub", "ext");
-    CHECK(kept.request() == head);
-    CHECK(kept.subprotocol() == "sub");
-    CHECK(kept.extensions() == "ext");
+    const auto kept = session::Continuation::make(fields.split(head), "sub", "ext");
+    for (const auto& each : {kept->copy(), kept->copy()->copy()}) {
+      CHECK(each->request() == head);
+      CHECK(each->subprotocol() == "sub");
+      CHECK(each->extensions() == "ext");
+      CHECK(each->stored_bytes() == kept->stored_bytes());
+    }
   }
 }
 

@@ -122,7 +122,7 @@ struct Office {
     made->reroutes = 1;
     made->route = &route;
     made->upstream = "chat";
-    made->continuation = std::make_shared<session::Continuation>(fields.split(stem), "chat", "");
+    made->continuation = session::Continuation::make(fields.split(stem), "chat", "");
     made->exclude[0] = exclude;
     made->deadline = Clock::now() + patience;
     return made;

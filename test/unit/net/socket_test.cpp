@@ -175,6 +175,27 @@ TEST_CASE("a full destination takes a part and says so") {
   CHECK(sent.bytes < much.size());
 }
 
+TEST_CASE("what a corked leg writes leaves with the FIN, at the leg's end, or when it is uncorked") {
+  const auto corked = [](auto then) {
+    Pair pair = tcp_pair();
+    const int their_descriptor = pair.theirs.get();
+    auto ours = make_plain_leg(std::move(pair.ours));
+    Peer theirs(make_plain_leg(std::move(pair.theirs)), their_descriptor);
+    ours->cork();
+    REQUIRE(ours->write(std::as_bytes(std::span("bye", 3))).bytes == 3);
+    CHECK_FALSE(theirs.wait(POLLIN, std::chrono::milliseconds(0)));
+    then(ours);
+    CHECK(theirs.read_some() == "bye");
+    return theirs.wait(POLLIN, std::chrono::milliseconds(0)) ? theirs.read_to_end() : "still open";
+  };
+  CHECK(corked([](auto& leg) { leg->finish_writing(); }).empty());
+  CHECK(corked([](auto& leg) { leg->uncork(); }) == "still open");
+  CHECK(corked([](auto& leg) {
+          leg->finish_before_end();
+          leg.reset();
+        }).empty());
+}
+
 TEST_CASE("discarding throws away what is there and no more") {
   Pair pair = tcp_pair();
   const int descriptor = pair.ours.get();

@@ -203,6 +203,7 @@ TEST_CASE("lines below the level are left out, access lines can be off") {
     const StderrTo captured(out.get());
     Journal journal;
     REQUIRE(use(journal, {config::LogLevel::warning, config::LogFormat::json, ""}));
+    CHECK_FALSE(journal.wants_access_records());
     journal.info("too much detail");
     journal.warn("look: {} %s \"quoted\"");
     journal.record(session_record());
@@ -223,6 +224,7 @@ TEST_CASE("text lines tell time, level and sentence; \"-\" puts access lines amo
     const StderrTo captured(out.get());
     Journal journal;
     REQUIRE(use(journal, {config::LogLevel::info, config::LogFormat::text, "-"}));
+    CHECK(journal.wants_access_records());
     journal.info("started");
     journal.record(session_record());
   }

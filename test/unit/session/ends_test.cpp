@@ -248,6 +248,8 @@ class BlocksOnce final : public net::Leg {
     // The first one is the greeting.
     return ++writes_ == 2 ? net::IoResult{0, net::IoState::drained} : leg_->write(bytes);
   }
+  void cork() noexcept override { leg_->cork(); }
+  void uncork() noexcept override { leg_->uncork(); }
   void finish_writing() noexcept override { leg_->finish_writing(); }
   net::IoState discard() noexcept override { return leg_->discard(); }
   net::Liveness liveness() const noexcept override { return leg_->liveness(); }

@@ -24,6 +24,7 @@ using net::test::Peer;
 /// One sink for records and warnings; any thread.
 class Notes final : public AccessSink, public WarningSink {
  public:
+  [[nodiscard]] bool wants_access_records() const noexcept override { return true; }
   void record(std::unique_ptr<AccessRecord> record) noexcept override {
     const std::lock_guard lock(mutex_);
     records_.push_back(std::move(record));
@@ -272,7 +273,7 @@ class Running {
     handover->route = &route;
     handover->id.bytes[0] = 1;
     handover->continuation =
-        std::make_shared<Continuation>(Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");
+        Continuation::make(Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");
     handover->open_sessions = &sessions;
     handover->early_to_backend = how.early_to_backend;
     handover->early_to_client = how.early_to_client;

@@ -220,6 +220,8 @@ class HostGone final : public net::Leg {
   HostGone(std::unique_ptr<net::Leg> leg, int descriptor) : leg_(std::move(leg)), descriptor_(descriptor) {}
   net::IoResult read(std::span<std::byte> into) noexcept override { return leg_->read(into); }
   net::IoResult write(std::span<const std::byte> bytes) noexcept override { return leg_->write(bytes); }
+  void cork() noexcept override { leg_->cork(); }
+  void uncork() noexcept override { leg_->uncork(); }
   void finish_writing() noexcept override { leg_->finish_writing(); }
   net::IoState discard() noexcept override { return leg_->discard(); }
   net::Liveness liveness() const noexcept override { return {1, 3'600'000, 0}; }
