@@ -80,6 +80,7 @@ std::string parts(const Route& old, const Route& now) {
 std::string parts(const Upstream& old, const Upstream& now) {
   return Parts{}
       .compare("policy", old.policy, now.policy)
+      .compare("discover", old.discover, now.discover)
       .compare("tls", old.tls, now.tls)
       .compare("connect_timeout", old.connect_timeout, now.connect_timeout)
       .compare("handshake_timeout", old.handshake_timeout, now.handshake_timeout)

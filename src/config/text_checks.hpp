@@ -14,6 +14,9 @@ namespace holdfast::config {
 [[nodiscard]] std::string check_path_pattern(const std::string& text);
 [[nodiscard]] std::string check_server_name(const std::string& text);
 
+/// A name to ask a name server for.
+[[nodiscard]] std::string check_dns_name(const std::string& text);
+
 /// A request target: goes into a request line as it is.
 [[nodiscard]] std::string check_request_path(const std::string& text);
 

@@ -42,7 +42,8 @@ Server::Process::Process(Options options)
       }),
       signals_(io_),
       ticker_(io_),
-      drain_timer_(io_) {}
+      drain_timer_(io_),
+      discovery_(io_, *this) {}
 
 Server::Process::~Process() {
   stop_planes();
@@ -84,10 +85,13 @@ int Server::Process::start() {
     journal_.error(bound.error().what);
     return exit_failure;
   }
-  Blueprint blueprint = draw_blueprint(*loaded.config, 1, planes_->lasting, planes_->registry);
+  written_ = std::move(*loaded.config);
+  config::Config whole = discovery_.complete(written_);
+  Blueprint blueprint = draw_blueprint(whole, 1, planes_->lasting, planes_->registry);
   prober_ = std::make_unique<probe::Prober>(io_, budget_, planes_->registry.control().probe_duration,
                                             static_cast<probe::FlipSink&>(*this));
-  commit(std::move(*loaded.config), std::move(blueprint.serving), std::move(bound.value()));
+  commit(std::move(whole), std::move(blueprint.serving), std::move(bound.value()));
+  discovery_.follow(written_);
   return exit_ok;
 }
 

@@ -142,8 +142,8 @@ class Session final : public net::Handler, private Timer {
     bool relayed_ping_open : 1 = false;  ///< a forwarded one is unanswered
     bool in_flight : 1 = false;
     bool corked : 1 = false;  ///< its leg is
-    BufferPtr carry;   ///< an incomplete frame head or control frame that came from it
-    BufferPtr unsent;  ///< what it has not taken yet (for the current backend leg: replay_)
+    BufferPtr carry;          ///< an incomplete frame head or control frame that came from it
+    BufferPtr unsent;         ///< what it has not taken yet (for the current backend leg: replay_)
     Tick begun = 0;
     Tick last_received = 0;
     Tick ping_at = 0;          ///< when ours was written

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "holdfast/config/address.hpp"
+#include "holdfast/config/discover.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
 #include "holdfast/config/reroute.hpp"
@@ -132,7 +133,8 @@ struct Rebalance {
 struct Upstream {
   std::string name;                           // required; letters, digits, ". _ -"; at most 64
   Policy policy = Policy::least_connections;  // least_connections | round_robin
-  std::vector<BackendConfig> backends;        // 1..10000; addresses differ
+  std::vector<BackendConfig> backends;        // 1..10000, 0 with `discover`; addresses differ
+  std::optional<Discover> discover;           // where further ones are found
   std::optional<UpstreamTls> tls;             // absent = plain ws:// to the backends
   milliseconds connect_timeout{2'000};        // one try: TCP and TLS; 10 ms..10 min; default 2s
   milliseconds handshake_timeout{5'000};      // request sent to answer; 10 ms..10 min; default 5s
