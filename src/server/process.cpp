@@ -231,6 +231,7 @@ void Server::Process::look_at_backends() {
 void Server::Process::tick() {
   look_at_backends();
   if (phase_ != Phase::draining) movements_.tick(Clock::now());
+  if (!why_not_yet_.empty()) apply_discovered();
   planes_->lasting.backends.forget_unused();
   const TimePoint due = Clock::now() + tick_period;
   ticker_.expires_at(due);

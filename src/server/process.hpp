@@ -114,7 +114,8 @@ class Server::Process final : public admin::Control,
   boost::asio::steady_timer drain_timer_;
   std::unique_ptr<admin::Server> admin_;
   discover::Discovery discovery_;
-  bool discovered_ = false;  ///< something that is not in force yet
+  bool discovered_ = false;               ///< something that is not in force yet
+  std::vector<std::string> why_not_yet_;  ///< applying it failed: tried again at each tick
   std::unique_ptr<probe::Prober> prober_;
 };
 

@@ -110,7 +110,9 @@ void Server::Process::apply_discovered() {
   admin::ReloadOutcome outcome;
   apply(discovery_.complete(written_), outcome);
   for (const std::string& change : outcome.changes) journal_.info("discovery: " + change);
+  if (outcome.errors == why_not_yet_) return;
   for (const std::string& error : outcome.errors) journal_.error("discovery: " + error);
+  why_not_yet_ = std::move(outcome.errors);
 }
 
 void Server::Process::discovery_failed(const std::string& upstream, const std::string& why) {

@@ -271,3 +271,22 @@ def test_what_can_not_be_discovered_is_an_error(tmp_path, discover, why):
     (tmp_path / "config.json").write_text(json.dumps(config_with(discover)))
     told = harness.run("check", "-c", str(tmp_path / "config.json"))
     assert told.returncode == 2 and why in told.stdout + told.stderr
+
+
+def test_what_could_not_be_applied_is_tried_again(start, backend, tmp_path):
+    """A change is a small reload, which needs the access log's file: for a while that can't be opened."""
+    one, two = backend(fake.echo), backend(fake.echo)
+    file, logs = tmp_path / "backends.json", tmp_path / "logs"
+    logs.mkdir()
+    replace(file, [{"address": one.address}])
+    config = config_with({"file": str(file)})
+    config["log"]["access"] = str(logs / "access.log")
+    proxy = start(config)
+    logs.rename(tmp_path / "elsewhere")
+    logs.write_text("not a folder")
+    replace(file, [{"address": two.address}])
+    harness.eventually(lambda: "error discovery: " in proxy.log(), what="the complaint")
+    assert set(proxy.backends()) == {one.address}
+    logs.unlink()
+    (tmp_path / "elsewhere").rename(logs)
+    has_backends(proxy, two.address)
