@@ -10,6 +10,10 @@ std::string_view to_string(TlsVersion value) noexcept {
 std::string_view to_string(PolicyKind value) noexcept {
   return policy_words[static_cast<std::size_t>(value)];
 }
+std::string_view to_string(DnsRecord value) noexcept {
+  return dns_record_words[static_cast<std::size_t>(value)];
+}
+
 std::string_view to_string(ProxyVersion value) noexcept {
   return proxy_version_words[static_cast<std::size_t>(value)];
 }

@@ -85,6 +85,7 @@ std::string parts(const Upstream& old, const Upstream& now) {
       .compare("slow_start", old.slow_start, now.slow_start)
       .compare("queue", old.queue, now.queue)
       .compare("zone_min_percent", old.zone_min_percent, now.zone_min_percent)
+      .compare("discover", old.discover, now.discover)
       .compare("tls", old.tls, now.tls)
       .compare("connect_timeout", old.connect_timeout, now.connect_timeout)
       .compare("handshake_timeout", old.handshake_timeout, now.handshake_timeout)

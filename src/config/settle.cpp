@@ -42,6 +42,21 @@ bool is_token(const std::string& text) {
 
 }  // namespace
 
+void settle_numeric(Address& address, const std::filesystem::path& directory, const std::string& place,
+                    Problems& problems) {
+  if (address.kind == AddressKind::unix_path && !address.path.empty()) {
+    address.path = (directory / address.path).lexically_normal().string();
+    const auto socket = unix_socket(address.path);
+    if (!socket)
+      return problems.error(
+          place, quote(address.path) + " is longer than the 107 bytes a unix socket's path may have");
+    address.sockets = {*socket};
+  }
+  if (!address.text.empty() && address.sockets.empty())
+    problems.error(place,
+                   "is " + quote(address.text) + ", must be an IP address: names are for discover.dns");
+}
+
 Settler::Settler(const World& world, std::filesystem::path directory, Problems& problems)
     : world_(world), directory_(std::move(directory)), problems_(problems) {}
 
@@ -100,6 +115,7 @@ void Settler::settle_upstream(Upstream& upstream, const std::string& place) {
   }
   if (upstream.sticky)
     read_secret(upstream.sticky->secret_file, upstream.sticky->secret, place + ".sticky.secret_file");
+  if (upstream.discover) make_absolute(upstream.discover->file);
   if (!upstream.tls) return;
   UpstreamTls& tls = *upstream.tls;
   read_pem(tls.ca, place + ".tls.ca", certificate_mark);

@@ -11,6 +11,10 @@
 
 namespace holdfast::config {
 
+/// A unix socket's path becomes absolute; a host name is an error, because nobody may wait for its addresses.
+void settle_numeric(Address& address, const std::filesystem::path& directory, const std::string& place,
+                    Problems& problems);
+
 class Settler {
  public:
   /// `directory` is absolute: the one of the configuration file.

@@ -6,6 +6,7 @@
 
 #include "config/shape_balancing.hpp"
 #include "config/text_checks.hpp"
+#include "config/units.hpp"
 #include "config/words.hpp"
 
 namespace holdfast::config {
@@ -230,12 +231,41 @@ void rebalance(Visitor& v, Rebalance& r) {
   number(v, {"rate"}, r.rate, {1, 100'000});
 }
 
+void interval(Visitor& v, milliseconds& field) {
+  std::string text = field.count() == 0 ? "ttl" : print_duration(field);
+  v.text({"interval"}, text, [&](const std::string& written) -> std::string {
+    const auto parsed = written == "ttl" ? milliseconds(0) : parse_duration(written);
+    if (!parsed || (written != "ttl" && (*parsed < seconds(1) || *parsed > hours(24))))
+      return "must be \"ttl\" or a duration from 1s to 24h";
+    field = *parsed;
+    return {};
+  });
+}
+
+void discover(Visitor& v, Discover& d) {
+  v.text({"dns"}, d.dns, check_dns_name);
+  choice(v, {"type"}, d.type);
+  number(v, {"port"}, d.port, {0, 65535});
+  interval(v, d.interval);
+  std::vector<std::string> servers;
+  v.texts({"servers"}, servers, {0, 8}, [&](const std::string& text) {
+    std::string why;
+    auto parsed = parse_address(text, AddressUse::backend, why);
+    if (!parsed) return why;
+    if (parsed->kind != AddressKind::tcp || parsed->sockets.empty())
+      return std::string("must be an IP address and a port");
+    d.servers.push_back(std::move(*parsed));
+    return why;
+  });
+  v.text({"file"}, d.file, nullptr);
+}
+
 void upstream(Visitor& v, Upstream& u) {
   v.text(required("name"), u.name, check_upstream_name);
   visit_balancing(v, u);
   object(v, {"probe"}, u.probe, probe);
-  v.list(required("backends"), {1, 10'000},
-         [&](Visitor& inner) { backend(inner, u.backends.emplace_back(), u.probe); });
+  visit_backends(v, u);
+  object(v, {"discover"}, u.discover, discover);
   object(v, {"tls"}, u.tls, upstream_tls);
   v.duration({"connect_timeout"}, u.connect_timeout, from_to(milliseconds(10), minutes(10)));
   v.duration({"handshake_timeout"}, u.handshake_timeout, from_to(milliseconds(10), minutes(10)));
@@ -245,7 +275,7 @@ void upstream(Visitor& v, Upstream& u) {
   object(v, {"rebalance"}, u.rebalance, rebalance);
   choice(v, {"proxy_protocol"}, u.proxy_protocol);
   object(v, {"outlier"}, u.outlier, outlier);
-  v.later({"discover", "source"});
+  v.later({"source"});
 }
 
 void admin(Visitor& v, Admin& a) {
@@ -275,6 +305,11 @@ void limits(Visitor& v, Limits& l) {
 }
 
 }  // namespace
+
+void visit_backends(Visitor& v, Upstream& u) {
+  v.list({"backends"}, {0, 10'000},
+         [&](Visitor& inner) { backend(inner, u.backends.emplace_back(), u.probe); });
+}
 
 Config default_config() {
   Config config;

@@ -79,6 +79,11 @@ std::string check_server_name(const std::string& text) {
   return good ? "" : "must be a host name of letters, digits, dots, underscores and hyphens";
 }
 
+std::string check_dns_name(const std::string& text) {
+  const bool good = !text.empty() && check_server_name(text).empty();
+  return good ? "" : "must be a name of 1 to 253 letters, digits, dots, underscores and hyphens";
+}
+
 std::string check_request_path(const std::string& text) {
   const bool good = !text.empty() && text[0] == '/' && text.find('#') == std::string::npos &&
                     std::all_of(text.begin(), text.end(), is_visible);

@@ -18,6 +18,9 @@ namespace holdfast::config {
 /// Stricter than RFC 6265 section 4.1.1: what every library takes.
 [[nodiscard]] std::string check_cookie_name(const std::string& text);
 
+/// A name to ask a name server for.
+[[nodiscard]] std::string check_dns_name(const std::string& text);
+
 /// A request target: goes into a request line as it is.
 [[nodiscard]] std::string check_request_path(const std::string& text);
 

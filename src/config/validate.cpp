@@ -78,6 +78,7 @@ void check_upstreams(const Config& config, Problems& problems) {
     const std::string place = indexed("upstreams", i);
     names.check(upstream.name, place + ".name", "already the name of");
     validate_health(upstream, place, problems);
+    validate_discovery(upstream, place, problems);
     Uniqueness addresses(problems);
     for (std::size_t j = 0; j < upstream.backends.size(); ++j) {
       addresses.check(upstream.backends[j].address.text, indexed(place + ".backends", j) + ".address",

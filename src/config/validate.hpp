@@ -10,4 +10,7 @@ void validate(const Config& config, Problems& problems);
 /// Probes and ejections of one upstream.
 void validate_health(const Upstream& upstream, const std::string& place, Problems& problems);
 
+/// `upstream` stands at `place`.
+void validate_discovery(const Upstream& upstream, const std::string& place, Problems& problems);
+
 }  // namespace holdfast::config

@@ -56,7 +56,7 @@ class Doubts {
     const bool bounded = std::ranges::any_of(
         upstream_.backends, [](const BackendConfig& backend) { return backend.max_sessions != 0; });
     if (upstream_.queue.length == 0) return;
-    if (!bounded) say("queue", "is never used: no backend has max_sessions");
+    if (!bounded && !upstream_.discover) say("queue", "is never used: no backend has max_sessions");
     if (upstream_.queue.timeout >= upstream_.setup_timeout)
       say("queue.timeout", "is not shorter than setup_timeout, which ends the wait first");
   }

@@ -178,23 +178,24 @@ Connection::Step Connection::choose_route() {
 }
 
 Connection::Step Connection::find_backend() {
-  const dial::Destination& destination = *route_->destination;
-  const TimePoint deadline = Clock::now() + destination.settings.setup_timeout;
+  destination_ = route_->destination;
+  const TimePoint deadline = Clock::now() + destination_->settings.setup_timeout;
   std::vector<const upstream::Backend*> tried;
   std::optional<Error> last;
   client_->expires_at(deadline);  // the request is here: from now on setup_timeout counts
   write_request();
-  upstream::RetryBudget& retries = destination.upstream->state().retries();
+  upstream::RetryBudget& retries = destination_->upstream->state().retries();
   retries.first_try(Clock::now());
   Watch watch(thread_.watches(), *client_);
-  const auto key = hash_key(destination.settings.policy, request_stem_);
+  const auto key = hash_key(destination_->settings.policy, request_stem_);
   Seated seated;
   while (tried.size() < most_backends && Clock::now() < deadline) {
     if (tried.empty()) {
-      const auto preferred = member_of_cookie(destination, *head_);
-      seated = co_await find_seat(thread_.io(), route_->destination, preferred, key, deadline, watch);
+      const auto preferred = member_of_cookie(*destination_, *head_);
+      seated = co_await find_seat(thread_, destination_, preferred, key, deadline, watch);
+      if (seated.seat) destination_ = seated.destination;
     } else {
-      seated.seat = destination.upstream->pick(upstream::Wish{tried, key});
+      seated.seat = destination_->upstream->pick(upstream::Wish{tried, key});
     }
     if (!seated.seat) break;
     std::optional<upstream::Seat> seat = std::exchange(seated.seat, std::nullopt);
@@ -209,11 +210,11 @@ Connection::Step Connection::find_backend() {
       co_return false;
     }
     if (outcome == Try::accepted) {
-      destination.upstream->succeeded(*seat);
+      destination_->upstream->succeeded(*seat);
       seat_ = std::move(seat);
       co_return true;
     }
-    note_failure(thread_, destination, seat->backend(), error);
+    note_failure(thread_, *destination_, seat->backend(), error);
     last = std::move(error);
     if (last->retry == Retry::no) break;
   }
@@ -234,22 +235,21 @@ void Connection::write_request() {
   if (!reroute.secret.empty()) {
     fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
   }
-  if (route_->destination->settings.proxy_protocol != config::ProxyVersion::off)
-    for_backends_ = proxy_header();
+  if (destination_->settings.proxy_protocol != config::ProxyVersion::off) for_backends_ = proxy_header();
   request_stem_ =
       ws::build_request_stem(*head_, forwarded_by(), first_offer(reroute, request_->extensions), fields);
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
                                                          net::GiveUp& give_up, Error& last) {
-  const dial::Destination& destination = *route_->destination;
+  const dial::Destination& destination = *destination_;
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
   const std::string key = random_key(thread_.randomness());
   std::string request = ws::finish_request(request_stem_, key);
   std::string first_words;
   if (for_backends_)
     first_words = net::build_proxy_header(*for_backends_, destination.settings.proxy_protocol);
-  auto reached = co_await reach(thread_, route_->destination, settings->address, std::move(first_words),
+  auto reached = co_await reach(thread_, destination_, settings->address, std::move(first_words),
                                 std::move(request), deadline, &give_up);
   if (!reached) {
     last = reached.error();
@@ -281,7 +281,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
 }
 
 asio::awaitable<void> Connection::hand_over() {
-  const auto cookie = sticky_field(*route_->destination, seat_->backend(), id_);
+  const auto cookie = sticky_field(*destination_, seat_->backend(), id_);
   const auto cookies = cookie ? std::span(&*cookie, 1) : std::span<const ws::ExtraField>();
   const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, cookies);
   client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));

@@ -53,6 +53,7 @@ class Connection {
   std::shared_ptr<const Serving> serving_;
   const ListenerEntry* listener_;  ///< null: a snapshot without it, the connection is closed
   const RouteEntry* route_ = nullptr;
+  std::shared_ptr<const dial::Destination> destination_;  ///< the route's, or a later one's after a wait
   config::SocketAddress peer_;  ///< the client's, also where a load balancer has connected for it
   net::ProxyHeader told_;       ///< by that one
   TimePoint accepted_at_;

@@ -52,32 +52,46 @@ Seated::Why why_of(QueueResult result) {
 
 Seated without(upstream::Queue& queue, QueueResult result) {
   queue.count(result);
-  return {std::nullopt, why_of(result)};
+  return {std::nullopt, nullptr, why_of(result)};
+}
+
+// The same upstream in the present snapshot: a reload may have brought backends that have room. One that
+// wants to be told something else in front of the request is none for a request that was made before.
+std::shared_ptr<const dial::Destination> latest(const SetupThread& thread,
+                                                const std::shared_ptr<const dial::Destination>& before) {
+  for (const auto& each : thread.surroundings().present->get()->destinations) {
+    const bool same = each->settings.name == before->settings.name &&
+                      each->settings.proxy_protocol == before->settings.proxy_protocol;
+    if (same) return each;
+  }
+  return before;
 }
 
 }  // namespace
 
-asio::awaitable<Seated> find_seat(asio::io_context& io, std::shared_ptr<const dial::Destination> destination,
+asio::awaitable<Seated> find_seat(SetupThread& thread, std::shared_ptr<const dial::Destination> destination,
                                   std::optional<std::size_t> preferred, std::optional<std::uint64_t> hash_key,
                                   TimePoint deadline, Watch& watch) {
-  const upstream::Upstream& upstream = *destination->upstream;
-  upstream::Queue& queue = upstream.state().queue();
-  const config::Queue& rules = destination->settings.queue;
+  upstream::UpstreamState& state = destination->upstream->state();
+  upstream::Queue& queue = state.queue();
+  const config::Queue rules = destination->settings.queue;
   const upstream::Wish wish{{}, hash_key};
   Seated seated;
+  seated.destination = destination;
   if (preferred) {
-    seated.seat = upstream.take(*preferred);
-    upstream.state().count(seated.seat ? StickyResult::honoured : StickyResult::yielded);
+    seated.seat = destination->upstream->take(*preferred);
+    state.count(seated.seat ? StickyResult::honoured : StickyResult::yielded);
     if (seated.seat) co_return seated;
   }
   // Who comes now must not overtake those that wait.
-  const bool others_first = queue.size() != 0 || upstream.state().reroutes_first_until() > Clock::now();
-  if (rules.length == 0 || !others_first) seated.seat = upstream.pick(wish);
+  const bool others_first = queue.size() != 0 || state.reroutes_first_until() > Clock::now();
+  if (rules.length == 0 || !others_first) seated.seat = destination->upstream->pick(wish);
   if (seated.seat) co_return seated;
-  seated.why = upstream.has_eligible() || upstream.panics() ? Seated::Why::full : Seated::Why::nobody;
-  if (rules.length == 0 || seated.why == Seated::Why::nobody) co_return seated;
+  const bool somebody = destination->upstream->has_eligible() || destination->upstream->panics();
+  seated.why = somebody ? Seated::Why::full : Seated::Why::nobody;
+  if (rules.length == 0 || !somebody) co_return seated;
 
-  const auto bell = std::make_shared<Bell>(io);
+  const auto bell = std::make_shared<Bell>(thread.io());
   watch.wakes(std::shared_ptr<asio::steady_timer>(bell, &bell->timer));
   Ringer ringer(bell);
   upstream::Queue::Place place(queue, ringer, rules.length);
@@ -85,9 +99,10 @@ asio::awaitable<Seated> find_seat(asio::io_context& io, std::shared_ptr<const di
   const TimePoint end = std::min(deadline, Clock::now() + rules.timeout);
   for (;;) {
     const TimePoint now = Clock::now();
-    const TimePoint reroutes_first_until = upstream.state().reroutes_first_until();
+    const TimePoint reroutes_first_until = state.reroutes_first_until();
     const bool stands_back = reroutes_first_until > now;
-    if (place.is_first() && !stands_back) seated.seat = upstream.pick(wish);
+    seated.destination = latest(thread, destination);
+    if (place.is_first() && !stands_back) seated.seat = seated.destination->upstream->pick(wish);
     if (seated.seat) {
       queue.count(QueueResult::served);
       co_return seated;

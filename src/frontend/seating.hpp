@@ -3,12 +3,12 @@
 // frontend.
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <optional>
 
 #include "frontend/watch.hpp"
 #include "holdfast/dial/dial.hpp"
+#include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/session/attempt.hpp"
 #include "holdfast/ws/handshake.hpp"
 
@@ -22,12 +22,14 @@ struct Seated {
     client_is_gone,
   };
   std::optional<upstream::Seat> seat;
+  std::shared_ptr<const dial::Destination>
+      destination;        ///< whose seat it is: a reload may have come meanwhile
   Why why = Why::nobody;  ///< there is none
 };
 
 /// `preferred`: the member that the client's cookie names. Waits at most until `deadline`, and not at all
 /// where the upstream has no queue. `watch`: the client's.
-[[nodiscard]] boost::asio::awaitable<Seated> find_seat(boost::asio::io_context& io,
+[[nodiscard]] boost::asio::awaitable<Seated> find_seat(SetupThread& thread,
                                                        std::shared_ptr<const dial::Destination> destination,
                                                        std::optional<std::size_t> preferred,
                                                        std::optional<std::uint64_t> hash_key,

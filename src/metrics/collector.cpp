@@ -41,6 +41,7 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   durations(out);
   backends(out, sample);
   balancing(out, sample);
+  discoveries(out, sample);
   process(out, sample);
   return out;
 }
@@ -276,6 +277,22 @@ void Registry::Collector::balancing(Families& out, const Sample& sample) const {
     }
   }
   for (FamilyBuilder* family : {&queued, &waits, &cookies}) std::move(*family).append_to(out);
+}
+
+void Registry::Collector::discoveries(Families& out, const Sample& sample) {
+  FamilyBuilder up =
+      gauge_family("holdfast_discovery_up", "1 = backends were found, and the latest try went well.");
+  FamilyBuilder backends =
+      gauge_family("holdfast_discovered_backends", "Backends that discovery found last.");
+  FamilyBuilder updates =
+      counter_family("holdfast_discovery_updates_total", "Tries to find backends, by result.");
+  for (const DiscoverySample& each : sample.discoveries) {
+    up.gauge({{"upstream", each.upstream}}, each.up ? 1 : 0);
+    backends.gauge({{"upstream", each.upstream}}, static_cast<double>(each.backends));
+    for (const Labelled& item : each.updates)
+      updates.counter({{"upstream", each.upstream}, {"result", item.label}}, static_cast<double>(item.count));
+  }
+  for (FamilyBuilder* family : {&up, &backends, &updates}) std::move(*family).append_to(out);
 }
 
 void Registry::Collector::process(Families& out, const Sample& sample) const {

@@ -201,8 +201,8 @@ void apply_lasting(const config::Config& config, const frontend::Serving& servin
 void begin_slow_starts(const config::Config& before, const frontend::Serving& serving, TimePoint now) {
   for (const auto& destination : serving.destinations) {
     const config::Upstream* old = before.find_upstream(destination->settings.name);
-    // A new upstream has nobody who could carry the load meanwhile.
-    if (old == nullptr) continue;
+    // A new upstream, or one that discovery has just filled, has nobody who could carry the load meanwhile.
+    if (old == nullptr || old->backends.empty()) continue;
     std::set<std::string_view> known;
     for (const config::BackendConfig& backend : old->backends) known.insert(backend.address.text);
     for (const auto& backend : destination->upstream->backends()) {

@@ -85,6 +85,20 @@ nlohmann::json probe_status(const probe::Prober::Latest& latest) {
   return told;
 }
 
+nlohmann::json discovery_status(const discover::Report& report) {
+  nlohmann::json told{{"source", report.source},         {"backends", report.backends},
+                      {"age_seconds", nullptr},          {"error", report.error},
+                      {"changes_total", report.changes}, {"failures_total", report.failures}};
+  if (report.found_at != TimePoint{}) told["age_seconds"] = seconds(Clock::now() - report.found_at);
+  return told;
+}
+
+bool is_written(const config::Upstream* upstream, const std::string& address) {
+  return upstream != nullptr && std::ranges::any_of(upstream->backends, [&](const auto& each) {
+           return each.address.text == address;
+         });
+}
+
 }  // namespace
 
 std::string Server::Process::metrics_text() {
@@ -97,6 +111,13 @@ metrics::Sample Server::Process::sample() const {
   for (const auto& destination : present_.get()->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
     sample_balancing(destination->upstream->state(), destination->settings, sample);
+    if (const auto found = discovery_.report(destination->settings.name)) {
+      sample.discoveries.push_back(
+          {destination->settings.name,
+           found->error.empty() && found->found_at != TimePoint{},
+           found->backends,
+           {{"changed", found->changes}, {"same", found->confirmations}, {"failed", found->failures}}});
+    }
     sample.panics.push_back({destination->settings.name, destination->upstream->panics() ? 1U : 0U});
     for (const auto& backend : destination->upstream->backends()) {
       metrics::BackendSample one;
@@ -192,14 +213,17 @@ nlohmann::json Server::Process::status() {
   for (const auto& destination : serving->destinations) {
     nlohmann::json backends = nlohmann::json::array();
     const config::Upstream& settings = destination->settings;
+    const auto found = discovery_.report(settings.name);
+    const config::Upstream* written = found ? written_.find_upstream(settings.name) : nullptr;
     for (std::size_t n = 0; n < settings.backends.size(); ++n) {
       const upstream::Backend& backend = *destination->upstream->backends()[n];
       backends.push_back(backend_status(backend));
       backends.back().update(place_status(*destination->upstream, backend, settings.backends[n]));
+      if (found) backends.back()["discovered"] = !is_written(written, backend.address());
     }
     const upstream::Upstream::Census census = destination->upstream->census();
     upstreams.push_back(
-        {{"name", destination->upstream->name()},
+        {{"name", settings.name},
          {"panic", destination->upstream->panics(census)},
          {"eligible", census.eligible},
          {"active", census.active},
@@ -208,6 +232,7 @@ nlohmann::json Server::Process::status() {
          {"queue",
           {{"length", settings.queue.length}, {"waiting", destination->upstream->state().queue().size()}}},
          {"backends", std::move(backends)}});
+    if (found) upstreams.back()["discovery"] = discovery_status(*found);
   }
   return {{"version", release},
           {"commit", build_commit},

@@ -77,6 +77,9 @@ def test_a_room_is_always_the_same_backends_and_its_sessions_follow_it_to_the_ne
 
     lost = rooms["room0"]
     clients = {room: wire.open_session(proxy.public, extra=[("X-Room", room)]) for room in rooms}
+    # Those of the visits before have ended, and these are listed a moment after their 101.
+    harness.eventually(lambda: sum(spread(proxy).values()) == len(reroutes.session_list(proxy)) == len(clients),
+                       what="these sessions and no other")
     before = {entry["id"]: entry["backend"] for entry in reroutes.session_list(proxy)}
     victims = [room for room, home in rooms.items() if home == lost]
     made[addresses.index(lost)].stop()

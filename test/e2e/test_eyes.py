@@ -14,7 +14,8 @@ DEPLOY = harness.ROOT / "deploy"
 # prometheus-cpp's own and the process's names are not ours to promise.
 NAME = re.compile(r"\bholdfast_[a-z_]+")
 # Series that come with the first event of their kind; the unit tests know their names.
-SELDOM = {"holdfast_reroutes_total", "holdfast_ejections_total"}
+SELDOM = {"holdfast_reroutes_total", "holdfast_ejections_total", "holdfast_discovery_up",
+          "holdfast_discovered_backends", "holdfast_discovery_updates_total"}
 
 
 def one_session(proxy, path="/chat?token=secret"):

@@ -146,6 +146,19 @@ def test_a_raised_limit_and_a_backend_that_comes_serve_the_queue(start, backend)
     del third
 
 
+def test_a_backend_that_a_reload_adds_serves_those_that_wait(start, backend):
+    proxy, _ = crowded(start, backend)
+    waiter, = line_up(proxy, 1)
+    added = backend(fake.echo).address
+    proxy.reload(harness.config_for(route={}, upstream={
+        "backends": [{"address": next(iter(proxy.backends())), "max_sessions": 1}, {"address": added}],
+        "queue": {"length": 10, "timeout": "30s"}, "setup_timeout": "1m"}))
+    assert waiter.head().status == 101
+    assert proxy.backends()[added]["sessions"] == 1
+    waiter.send(wire.frame(wire.TEXT, b"hello"))
+    assert waiter.data_frame()[2] == b"hello"
+
+
 def test_nobody_waits_where_no_backend_is_eligible(start, backend):
     proxy, _ = crowded(start, backend)
     reroutes.set_state(proxy, next(iter(proxy.backends())), "draining")

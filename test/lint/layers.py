@@ -23,6 +23,7 @@ ALLOWED = {
     "upstream": PLAIN | {"balance"},
     "balance": PLAIN,
     "dial": MIDDLE,
+    "discover": PLAIN,
     "probe": MIDDLE | {"dial"},
     "session": MIDDLE | {"dial"},
     "feed": MIDDLE | {"dial"},

@@ -14,6 +14,7 @@
 
 #include "holdfast/config/address.hpp"
 #include "holdfast/config/balancing.hpp"
+#include "holdfast/config/discover.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
 #include "holdfast/config/reroute.hpp"
@@ -140,7 +141,8 @@ struct Upstream {
   milliseconds slow_start{0};               // 0 = off (default), else 100 ms..1 h
   Queue queue;
   std::uint32_t zone_min_percent = 70;    // of the own zone's weight, eligible; 0..100; default 70
-  std::vector<BackendConfig> backends;    // 1..10000; addresses differ
+  std::vector<BackendConfig> backends;    // 1..10000, 0 with `discover`; addresses differ
+  std::optional<Discover> discover;       // where further ones are found
   std::optional<UpstreamTls> tls;         // absent = plain ws:// to the backends
   milliseconds connect_timeout{2'000};    // one try: TCP and TLS; 10 ms..10 min; default 2s
   milliseconds handshake_timeout{5'000};  // request sent to answer; 10 ms..10 min; default 5s

@@ -40,6 +40,14 @@ struct BackendSample {
   std::vector<Labelled> ejections;  ///< by reason; those that are zero may be left out
 };
 
+/// How an upstream's backends are found.
+struct DiscoverySample {
+  std::string upstream;
+  bool up = false;  ///< it has found some, and the latest try went well
+  std::uint64_t backends = 0;
+  std::vector<Labelled> updates;  ///< by result
+};
+
 /// Reroutes and moves of one upstream that came to one end.
 struct RerouteSample {
   std::string upstream;
@@ -61,7 +69,8 @@ struct Sample {
   std::vector<BackendSample> backends;
   std::vector<BalancingSample> balancing;
   std::vector<RerouteSample> reroutes;  ///< those that are zero may be left out
-  std::vector<Labelled> panics;         ///< upstream: 1 = it panics
+  std::vector<DiscoverySample> discoveries;
+  std::vector<Labelled> panics;  ///< upstream: 1 = it panics
 };
 
 struct BuildInfo {

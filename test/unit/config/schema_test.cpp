@@ -125,7 +125,7 @@ TEST_CASE("the schema tells defaults, words and required keys") {
   CHECK(route["max_message"]["default"] == "64MiB");
   CHECK(route["ping"]["properties"]["interval"]["default"] == "20s");
   const json& upstream = properties["upstreams"]["items"];
-  CHECK(upstream["required"] == json::array({"name", "backends"}));
+  CHECK(upstream["required"] == json::array({"name"}));
   const json& reroute = route["reroute"]["properties"];
   CHECK(reroute["on"]["default"] == json::array({"lost", "unhealthy", "draining", "rebalance"}));
   CHECK(reroute["on"]["uniqueItems"] == true);
