@@ -7,9 +7,13 @@ namespace holdfast::config {
 std::string_view to_string(TlsVersion value) noexcept {
   return tls_version_words[static_cast<std::size_t>(value)];
 }
-std::string_view to_string(Policy value) noexcept {
+std::string_view to_string(PolicyKind value) noexcept {
   return policy_words[static_cast<std::size_t>(value)];
 }
+std::string_view to_string(DnsRecord value) noexcept {
+  return dns_record_words[static_cast<std::size_t>(value)];
+}
+
 std::string_view to_string(ProxyVersion value) noexcept {
   return proxy_version_words[static_cast<std::size_t>(value)];
 }
@@ -29,6 +33,10 @@ std::string_view to_string(Compression value) noexcept {
 }
 std::string_view to_string(MoveOrder value) noexcept {
   return move_order_words[static_cast<std::size_t>(value)];
+}
+
+std::string_view to_string(SameSite value) noexcept {
+  return same_site_words[static_cast<std::size_t>(value)];
 }
 
 const Upstream* Config::find_upstream(std::string_view name) const noexcept {

@@ -81,6 +81,12 @@ std::string parts(const Route& old, const Route& now) {
 std::string parts(const Upstream& old, const Upstream& now) {
   return Parts{}
       .compare("policy", old.policy, now.policy)
+      .compare("hash_balance_factor", old.hash_balance_factor, now.hash_balance_factor)
+      .compare("sticky", old.sticky, now.sticky)
+      .compare("slow_start", old.slow_start, now.slow_start)
+      .compare("queue", old.queue, now.queue)
+      .compare("zone_min_percent", old.zone_min_percent, now.zone_min_percent)
+      .compare("discover", old.discover, now.discover)
       .compare("tls", old.tls, now.tls)
       .compare("connect_timeout", old.connect_timeout, now.connect_timeout)
       .compare("handshake_timeout", old.handshake_timeout, now.handshake_timeout)
@@ -99,6 +105,8 @@ std::string parts(const BackendConfig& old, const BackendConfig& now) {
       .compare("resolved address", old.address, now.address)
       .compare("weight", old.weight, now.weight)
       .compare("max_sessions", old.max_sessions, now.max_sessions)
+      .compare("backup", old.rank, now.rank)
+      .compare("zone", old.zone, now.zone)
       .compare("probe", old.probe, now.probe)
       .text();
 }
@@ -167,6 +175,7 @@ void compare_settings(const Config& old, const Config& now, Changes& changes) {
   const auto note = [&](const char* name, const auto& before, const auto& after) {
     if (!(before == after)) changes.add(Thing::setting, ChangeKind::changed, name);
   };
+  note("zone", old.zone, now.zone);
   note("admin", old.admin, now.admin);
   note("log", old.log, now.log);
   note("shutdown_delay", old.shutdown_delay, now.shutdown_delay);

@@ -104,6 +104,11 @@ void Reader::text(Key key, std::string& value, const TextCheck& check) {
   value = text;
 }
 
+void Reader::word_or_text(Key key, std::string& value, std::span<const std::string_view>, const char*,
+                          const TextCheck& check) {
+  text(key, value, check);
+}
+
 void Reader::texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) {
   const json* found = find(key);
   if (found == nullptr || !check_array(*found, place(key.name), count)) return;

@@ -20,6 +20,8 @@ class Reader : public Visitor {
       : tree_(tree), path_(std::move(path)), problems_(problems) {}
 
   void text(Key key, std::string& value, const TextCheck& check) override;
+  void word_or_text(Key key, std::string& value, std::span<const std::string_view> words, const char* pattern,
+                    const TextCheck& check) override;
   void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) override;
   void fields(Key key, std::vector<std::pair<std::string, std::string>>& value, std::size_t count,
               const TextCheck& check_name, const TextCheck& check_value) override;

@@ -21,6 +21,12 @@ class SchemaWriter : public Visitor {
     if (!value.empty()) type["default"] = value;
     add(key, std::move(type));
   }
+  void word_or_text(Key key, std::string& value, std::span<const std::string_view> words, const char* pattern,
+                    const TextCheck&) override {
+    json type{{"anyOf", json::array({one_of(words), json{{"type", "string"}, {"pattern", pattern}}})}};
+    type["default"] = value;
+    add(key, std::move(type));
+  }
   void texts(Key key, std::vector<std::string>&, Count count, const TextCheck&) override {
     add(key, array(json{{"type", "string"}}, count));
   }

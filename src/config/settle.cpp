@@ -42,6 +42,21 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(white_space) - first + 1);
 }
 
+void settle_numeric(Address& address, const std::filesystem::path& directory, const std::string& place,
+                    Problems& problems) {
+  if (address.kind == AddressKind::unix_path && !address.path.empty()) {
+    address.path = (directory / address.path).lexically_normal().string();
+    const auto socket = unix_socket(address.path);
+    if (!socket)
+      return problems.error(
+          place, quote(address.path) + " is longer than the 107 bytes a unix socket's path may have");
+    address.sockets = {*socket};
+  }
+  if (!address.text.empty() && address.sockets.empty())
+    problems.error(place,
+                   "is " + quote(address.text) + ", must be an IP address: names are for discover.dns");
+}
+
 Settler::Settler(const World& world, std::filesystem::path directory, Problems& problems)
     : world_(world), directory_(std::move(directory)), problems_(problems) {}
 
@@ -60,7 +75,8 @@ void Settler::settle(Config& config) {
     Route& route = config.routes[i];
     if (route.name.empty()) route.name = default_route_name(route);
     if (route.upstream.empty() && only_one) route.upstream = config.upstreams[0].name;
-    read_secret(route.reroute, indexed("routes", i) + ".reroute.secret_file");
+    read_secret(route.reroute.secret_file, route.reroute.secret,
+                indexed("routes", i) + ".reroute.secret_file");
     if (route.auth) settle_auth(*route.auth, indexed("routes", i) + ".auth");
   }
   settle_admin(config.admin);
@@ -98,6 +114,9 @@ void Settler::settle_upstream(Upstream& upstream, const std::string& place) {
       problems_.error(where, error);
     }
   }
+  if (upstream.sticky)
+    read_secret(upstream.sticky->secret_file, upstream.sticky->secret, place + ".sticky.secret_file");
+  if (upstream.discover) make_absolute(upstream.discover->file);
   if (!upstream.tls) return;
   UpstreamTls& tls = *upstream.tls;
   read_pem(tls.ca, place + ".tls.ca", certificate_mark);
@@ -127,18 +146,18 @@ void Settler::settle_admin(Admin& admin) {
                   quote(admin.token_file) + " must hold one word of visible ASCII characters");
 }
 
-void Settler::read_secret(Reroute& reroute, const std::string& place) {
-  if (reroute.secret_file.empty()) return;
-  make_absolute(reroute.secret_file);
-  const FileContent content = world_.read_file(reroute.secret_file, max_secret_bytes);
+void Settler::read_secret(std::string& file, std::string& secret, const std::string& place) {
+  if (file.empty()) return;
+  make_absolute(file);
+  const FileContent content = world_.read_file(file, max_secret_bytes);
   if (!content.error.empty()) {
-    problems_.error(place, quote(reroute.secret_file) + " can't be read: " + content.error);
+    problems_.error(place, quote(file) + " can't be read: " + content.error);
     return;
   }
-  reroute.secret = trimmed(content.bytes);
-  if (reroute.secret.size() >= min_secret_bytes) return;
-  problems_.error(place, quote(reroute.secret_file) + " must hold at least " +
-                             std::to_string(min_secret_bytes) + " bytes, white space around them aside");
+  secret = trimmed(content.bytes);
+  if (secret.size() >= min_secret_bytes) return;
+  problems_.error(place, quote(file) + " must hold at least " + std::to_string(min_secret_bytes) +
+                             " bytes, white space around them aside");
 }
 
 void Settler::read_certificate(Certificate& certificate, const std::string& place) {

@@ -14,6 +14,10 @@ namespace holdfast::config {
 /// Without white space at both ends.
 [[nodiscard]] std::string trimmed(const std::string& text);
 
+/// A unix socket's path becomes absolute; a host name is an error, because nobody may wait for its addresses.
+void settle_numeric(Address& address, const std::filesystem::path& directory, const std::string& place,
+                    Problems& problems);
+
 class Settler {
  public:
   /// `directory` is absolute: the one of the configuration file.
@@ -35,7 +39,8 @@ class Settler {
   void settle_jwt(Jwt& jwt, const std::string& place);
   void settle_forward_auth(ForwardAuth& service, const std::string& place);
   [[nodiscard]] std::string read_whole(std::string& path, std::size_t most_bytes, const std::string& place);
-  void read_secret(Reroute& reroute, const std::string& place);
+  // Makes `file` absolute and puts what it holds into `secret`; nothing to do without a file.
+  void read_secret(std::string& file, std::string& secret, const std::string& place);
   void read_certificate(Certificate& certificate, const std::string& place);
   void read_pem(PemFile& file, const std::string& place, const char* expected);
   // Fills `sockets`; what is wrong, or "".

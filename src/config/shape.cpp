@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "config/shape_auth.hpp"
+#include "config/shape_balancing.hpp"
 #include "config/text_checks.hpp"
+#include "config/units.hpp"
 #include "config/words.hpp"
 
 namespace holdfast::config {
@@ -193,9 +195,9 @@ void backend(Visitor& v, BackendConfig& b, const Probe& common) {
   address(v, required("address"), b.address, AddressUse::backend);
   number(v, {"weight"}, b.weight, {0, 256});
   number(v, {"max_sessions"}, b.max_sessions, {0, 1'000'000'000});
+  visit_place(v, b);
   v.object_like({"probe"}, "#/properties/upstreams/items/properties/probe",
                 [&](Visitor& inner) { probe(inner, b.probe.emplace(common)); });
-  v.later({"backup", "zone"});
 }
 
 void upstream_tls(Visitor& v, UpstreamTls& t) {
@@ -231,12 +233,41 @@ void rebalance(Visitor& v, Rebalance& r) {
   number(v, {"rate"}, r.rate, {1, 100'000});
 }
 
+void interval(Visitor& v, milliseconds& field) {
+  std::string text = field.count() == 0 ? "ttl" : print_duration(field);
+  v.text({"interval"}, text, [&](const std::string& written) -> std::string {
+    const auto parsed = written == "ttl" ? milliseconds(0) : parse_duration(written);
+    if (!parsed || (written != "ttl" && (*parsed < seconds(1) || *parsed > hours(24))))
+      return "must be \"ttl\" or a duration from 1s to 24h";
+    field = *parsed;
+    return {};
+  });
+}
+
+void discover(Visitor& v, Discover& d) {
+  v.text({"dns"}, d.dns, check_dns_name);
+  choice(v, {"type"}, d.type);
+  number(v, {"port"}, d.port, {0, 65535});
+  interval(v, d.interval);
+  std::vector<std::string> servers;
+  v.texts({"servers"}, servers, {0, 8}, [&](const std::string& text) {
+    std::string why;
+    auto parsed = parse_address(text, AddressUse::backend, why);
+    if (!parsed) return why;
+    if (parsed->kind != AddressKind::tcp || parsed->sockets.empty())
+      return std::string("must be an IP address and a port");
+    d.servers.push_back(std::move(*parsed));
+    return why;
+  });
+  v.text({"file"}, d.file, nullptr);
+}
+
 void upstream(Visitor& v, Upstream& u) {
   v.text(required("name"), u.name, check_upstream_name);
-  choice(v, {"policy"}, u.policy);
+  visit_balancing(v, u);
   object(v, {"probe"}, u.probe, probe);
-  v.list(required("backends"), {1, 10'000},
-         [&](Visitor& inner) { backend(inner, u.backends.emplace_back(), u.probe); });
+  visit_backends(v, u);
+  object(v, {"discover"}, u.discover, discover);
   object(v, {"tls"}, u.tls, upstream_tls);
   v.duration({"connect_timeout"}, u.connect_timeout, from_to(milliseconds(10), minutes(10)));
   v.duration({"handshake_timeout"}, u.handshake_timeout, from_to(milliseconds(10), minutes(10)));
@@ -246,7 +277,7 @@ void upstream(Visitor& v, Upstream& u) {
   object(v, {"rebalance"}, u.rebalance, rebalance);
   choice(v, {"proxy_protocol"}, u.proxy_protocol);
   object(v, {"outlier"}, u.outlier, outlier);
-  v.later({"sticky", "discover", "slow_start", "queue", "source"});
+  v.later({"source"});
 }
 
 void admin(Visitor& v, Admin& a) {
@@ -277,6 +308,11 @@ void limits(Visitor& v, Limits& l) {
 
 }  // namespace
 
+void visit_backends(Visitor& v, Upstream& u) {
+  v.list({"backends"}, {0, 10'000},
+         [&](Visitor& inner) { backend(inner, u.backends.emplace_back(), u.probe); });
+}
+
 Config default_config() {
   Config config;
   std::string why;
@@ -287,6 +323,7 @@ Config default_config() {
 void visit(Visitor& v, Config& c) {
   v.ignored("$schema");
   number(v, {"workers"}, c.workers, {1, 1024, "auto"});
+  visit_zone(v, c.zone);
   list(v, required("listeners"), {1, 1000}, c.listeners, listener);
   list(v, {"routes"}, {0, 10'000}, c.routes, route);
   list(v, required("upstreams"), {1, 10'000}, c.upstreams, upstream);

@@ -13,4 +13,7 @@ namespace holdfast::config {
 /// files and addresses of names are settle.cpp's.
 void visit(Visitor& visitor, Config& config);
 
+/// An upstream's list of backends; its probe is known already.
+void visit_backends(Visitor& visitor, Upstream& upstream);
+
 }  // namespace holdfast::config

@@ -42,6 +42,16 @@ std::string check_upstream_name(const std::string& text) {
   return good ? "" : "must be 1 to 64 letters, digits, dots, underscores or hyphens";
 }
 
+std::string check_zone_name(const std::string& text) {
+  const bool good = text.size() <= 64 && std::all_of(text.begin(), text.end(), is_plain);
+  return good ? "" : "must be up to 64 letters, digits, dots, underscores or hyphens";
+}
+
+std::string check_cookie_name(const std::string& text) {
+  const bool good = !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), is_plain);
+  return good ? "" : "must be 1 to 64 letters, digits, dots, underscores or hyphens";
+}
+
 std::string check_listener_name(const std::string& text) {
   const bool good = !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), is_visible);
   return good ? "" : "must be 1 to 128 visible ASCII characters without spaces";
@@ -67,6 +77,11 @@ std::string check_path_pattern(const std::string& text) {
 std::string check_server_name(const std::string& text) {
   const bool good = text.size() <= 253 && std::all_of(text.begin(), text.end(), is_plain);
   return good ? "" : "must be a host name of letters, digits, dots, underscores and hyphens";
+}
+
+std::string check_dns_name(const std::string& text) {
+  const bool good = !text.empty() && check_server_name(text).empty();
+  return good ? "" : "must be a name of 1 to 253 letters, digits, dots, underscores and hyphens";
 }
 
 std::string check_request_path(const std::string& text) {

@@ -7,12 +7,19 @@ namespace holdfast::config {
 
 /// They become metric labels and parts of admin URLs ("UPSTREAM/BACKEND"), hence the narrow set.
 [[nodiscard]] std::string check_upstream_name(const std::string& text);
+[[nodiscard]] std::string check_zone_name(const std::string& text);
 [[nodiscard]] std::string check_listener_name(const std::string& text);
 [[nodiscard]] std::string check_route_name(const std::string& text);
 
 [[nodiscard]] std::string check_host_pattern(const std::string& text);
 [[nodiscard]] std::string check_path_pattern(const std::string& text);
 [[nodiscard]] std::string check_server_name(const std::string& text);
+
+/// Stricter than RFC 6265 section 4.1.1: what every library takes.
+[[nodiscard]] std::string check_cookie_name(const std::string& text);
+
+/// A name to ask a name server for.
+[[nodiscard]] std::string check_dns_name(const std::string& text);
 
 /// A request target: goes into a request line as it is.
 [[nodiscard]] std::string check_request_path(const std::string& text);

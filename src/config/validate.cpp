@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "config/validate_balancing.hpp"
+
 namespace holdfast::config {
 namespace {
 
@@ -76,6 +78,7 @@ void check_upstreams(const Config& config, Problems& problems) {
     const std::string place = indexed("upstreams", i);
     names.check(upstream.name, place + ".name", "already the name of");
     validate_health(upstream, place, problems);
+    validate_discovery(upstream, place, problems);
     Uniqueness addresses(problems);
     for (std::size_t j = 0; j < upstream.backends.size(); ++j) {
       addresses.check(upstream.backends[j].address.text, indexed(place + ".backends", j) + ".address",
@@ -222,6 +225,7 @@ void validate(const Config& config, Problems& problems) {
   check_upstreams(config, problems);
   check_routes(config, problems);
   check_rebalance(config, problems);
+  check_balancing(config, problems);
   check_admin(config.admin, problems);
 }
 

@@ -11,4 +11,7 @@ void validate_auth(const Auth& auth, const std::string& place, Problems& problem
 /// Probes and ejections of one upstream.
 void validate_health(const Upstream& upstream, const std::string& place, Problems& problems);
 
+/// `upstream` stands at `place`.
+void validate_discovery(const Upstream& upstream, const std::string& place, Problems& problems);
+
 }  // namespace holdfast::config

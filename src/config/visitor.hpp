@@ -58,6 +58,9 @@ class Visitor {
 
   /// Each takes the present value of the field as the default and leaves it if the key is absent.
   virtual void text(Key key, std::string& value, const TextCheck& check) = 0;
+  /// A text that is mostly one of `words`; what else it may be `pattern` tells editors and `check` decides.
+  virtual void word_or_text(Key key, std::string& value, std::span<const std::string_view> words,
+                            const char* pattern, const TextCheck& check) = 0;
   virtual void texts(Key key, std::vector<std::string>& value, Count count, const TextCheck& check) = 0;
   /// An object of texts, as fields of an HTTP head; `count` of them at most.
   virtual void fields(Key key, std::vector<std::pair<std::string, std::string>>& value, std::size_t count,

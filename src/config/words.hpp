@@ -10,8 +10,11 @@
 namespace holdfast::config {
 
 inline constexpr std::array<std::string_view, 2> tls_version_words{"1.2", "1.3"};
-inline constexpr std::array<std::string_view, 2> policy_words{"least_connections", "round_robin"};
-constexpr std::array<std::string_view, 3> proxy_version_words{"off", "v1", "v2"};
+inline constexpr std::array<std::string_view, 5> policy_words{"least_connections", "round_robin",
+                                                              "two_choices", "random", "hash"};
+inline constexpr std::array<std::string_view, 3> same_site_words{"strict", "lax", "none"};
+inline constexpr std::array<std::string_view, 3> proxy_version_words{"off", "v1", "v2"};
+inline constexpr std::array<std::string_view, 3> dns_record_words{"A", "AAAA", "SRV"};
 inline constexpr std::array<std::string_view, 6> probe_type_words{"auto", "tcp",       "tls",
                                                                   "http", "websocket", "none"};
 inline constexpr std::array<std::string_view, 4> log_level_words{"debug", "info", "warning", "error"};
@@ -30,12 +33,16 @@ inline std::span<const std::string_view> words<TlsVersion>() {
   return tls_version_words;
 }
 template <>
-inline std::span<const std::string_view> words<Policy>() {
-  return policy_words;
+inline std::span<const std::string_view> words<SameSite>() {
+  return same_site_words;
 }
 template <>
 inline std::span<const std::string_view> words<ProbeType>() {
   return probe_type_words;
+}
+template <>
+inline std::span<const std::string_view> words<DnsRecord>() {
+  return dns_record_words;
 }
 template <>
 inline std::span<const std::string_view> words<ProxyVersion>() {

@@ -4,6 +4,7 @@
 
 #include "frontend/continuing.hpp"
 #include "frontend/gate.hpp"
+#include "frontend/hash_key.hpp"
 #include "frontend/identity.hpp"
 #include "frontend/proxying.hpp"
 #include "frontend/reach.hpp"
@@ -205,18 +206,27 @@ Connection::Step Connection::authorise() {
 }
 
 Connection::Step Connection::find_backend() {
-  const dial::Destination& destination = *route_->destination;
-  const TimePoint deadline = Clock::now() + destination.settings.setup_timeout;
+  destination_ = route_->destination;
+  const TimePoint deadline = Clock::now() + destination_->settings.setup_timeout;
   std::vector<const upstream::Backend*> tried;
   std::optional<Error> last;
   client_->expires_at(deadline);  // the request is here: from now on setup_timeout counts
   write_request();
-  upstream::RetryBudget& retries = destination.upstream->state().retries();
+  upstream::RetryBudget& retries = destination_->upstream->state().retries();
   retries.first_try(Clock::now());
   Watch watch(thread_.watches(), *client_);
+  const auto key = hash_key(destination_->settings.policy, request_stem_);
+  Seated seated;
   while (tried.size() < most_backends && Clock::now() < deadline) {
-    std::optional<upstream::Seat> seat = destination.upstream->pick(tried);
-    if (!seat) break;
+    if (tried.empty()) {
+      const auto preferred = member_of_cookie(*destination_, *head_);
+      seated = co_await find_seat(thread_, destination_, preferred, key, deadline, watch);
+      if (seated.seat) destination_ = seated.destination;
+    } else {
+      seated.seat = destination_->upstream->pick(upstream::Wish{tried, key});
+    }
+    if (!seated.seat) break;
+    std::optional<upstream::Seat> seat = std::exchange(seated.seat, std::nullopt);
     if (!tried.empty() && !retries.may_retry(Clock::now())) break;
     tried.push_back(&seat->backend());
     Error error;
@@ -228,15 +238,20 @@ Connection::Step Connection::find_backend() {
       co_return false;
     }
     if (outcome == Try::accepted) {
-      destination.upstream->succeeded(*seat);
+      destination_->upstream->succeeded(*seat);
       seat_ = std::move(seat);
       co_return true;
     }
-    note_failure(thread_, destination, seat->backend(), error);
+    note_failure(thread_, *destination_, seat->backend(), error);
     last = std::move(error);
     if (last->retry == Retry::no) break;
   }
-  co_await answer_failure(last);
+  if (seated.why == Seated::Why::client_is_gone) {
+    cells().handshake(HandshakeResult::client_gone);
+    record(0, "closed while it waited for a place");
+    co_return false;
+  }
+  co_await answer_failure(last, seated.why);
   co_return false;
 }
 
@@ -248,8 +263,7 @@ void Connection::write_request() {
   if (!reroute.secret.empty()) {
     fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
   }
-  if (route_->destination->settings.proxy_protocol != config::ProxyVersion::off)
-    for_backends_ = proxy_header();
+  if (destination_->settings.proxy_protocol != config::ProxyVersion::off) for_backends_ = proxy_header();
   ws::Offer offer = first_offer(reroute, request_->extensions);
   offer.subprotocols = admission_.offered;
   request_stem_ = ws::build_request_stem(*head_, forwarded_by(), offer, fields);
@@ -257,14 +271,14 @@ void Connection::write_request() {
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
                                                          net::GiveUp& give_up, Error& last) {
-  const dial::Destination& destination = *route_->destination;
+  const dial::Destination& destination = *destination_;
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
   const std::string key = random_key(thread_.randomness());
   std::string request = ws::finish_request(request_stem_, key);
   std::string first_words;
   if (for_backends_)
     first_words = net::build_proxy_header(*for_backends_, destination.settings.proxy_protocol);
-  auto reached = co_await reach(thread_, route_->destination, settings->address, std::move(first_words),
+  auto reached = co_await reach(thread_, destination_, settings->address, std::move(first_words),
                                 std::move(request), deadline, &give_up);
   if (!reached) {
     last = reached.error();
@@ -297,6 +311,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
 
 asio::awaitable<void> Connection::hand_over() {
   std::vector<ws::ExtraField> more;
+  if (auto cookie = sticky_field(*destination_, seat_->backend(), id_)) more.push_back(*std::move(cookie));
   if (agreement_.subprotocol.empty() && !admission_.bearer.empty())
     more.push_back({"Sec-WebSocket-Protocol", admission_.bearer});
   const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, more);
@@ -339,10 +354,14 @@ asio::awaitable<void> Connection::hand_over() {
   thread_.hand_over(shard, std::move(handover));
 }
 
-asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last) {
+asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last, Seated::Why why) {
   const std::string upstream = route_->destination->upstream->name();
   if (!last) {
-    ws::Rejection none{503, "no eligible backend in upstream " + upstream, std::string(retry_after)};
+    std::string what = "no eligible backend in upstream " + upstream;
+    if (why == Seated::Why::full) what = "no room at the backends of upstream " + upstream;
+    if (why == Seated::Why::waited)
+      what = "no place became free in time at the backends of upstream " + upstream;
+    ws::Rejection none{503, std::move(what), std::string(retry_after)};
     co_await answer(std::move(none), HandshakeResult::no_backend);
     co_return;
   }

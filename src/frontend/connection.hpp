@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "frontend/authorising.hpp"
+#include "frontend/seating.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/net/async_leg.hpp"
 #include "holdfast/net/proxy_header.hpp"
@@ -45,7 +46,8 @@ class Connection {
   /// The same, where the log is to know more than the client.
   [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result,
                                                     std::string detail);
-  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last);
+  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last,
+                                                            Seated::Why why);
   void record(unsigned status, std::string detail);
   [[nodiscard]] ws::ForwardedBy forwarded_by() const;
   [[nodiscard]] const SetupThread::Surroundings& around() const noexcept { return thread_.surroundings(); }
@@ -57,6 +59,7 @@ class Connection {
   std::shared_ptr<const Serving> serving_;
   const ListenerEntry* listener_;  ///< null: a snapshot without it, the connection is closed
   const RouteEntry* route_ = nullptr;
+  std::shared_ptr<const dial::Destination> destination_;  ///< the route's, or a later one's after a wait
   config::SocketAddress peer_;  ///< the client's, also where a load balancer has connected for it
   net::ProxyHeader told_;       ///< by that one
   TimePoint accepted_at_;

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "frontend/hash_key.hpp"
+
 namespace holdfast::frontend {
 
 namespace asio = boost::asio;
@@ -57,6 +59,12 @@ void charge_retry_budget(upstream::UpstreamState& state, const Attempt& attempt)
   }
 }
 
+upstream::Wish wish_of(const Attempt& attempt) {
+  const bool evens_out = occasion(attempt.cause) == Occasion::rebalance;
+  return {attempt.exclude, attempt.hash_key,
+          evens_out ? balance::Purpose::even_out : balance::Purpose::needs_place};
+}
+
 std::string nobody_in(const upstream::Upstream& upstream) {
   return "no eligible backend in upstream " + upstream.name();
 }
@@ -69,6 +77,8 @@ void Desk::take(std::unique_ptr<Attempt> attempt) {
     answer(*attempt, AttemptResult::gone, "upstream " + attempt->upstream + " is gone");
     return;
   }
+  if (attempt->continuation != nullptr)
+    attempt->hash_key = hash_key(goal.destination->settings.policy, *attempt->continuation);
   Line& line = lines_.try_emplace(goal.destination->upstream->name(), thread_.io()).first->second;
   line.waiting.push_back(std::move(attempt));
   wake(line, Clock::now());
@@ -87,20 +97,21 @@ void Desk::wake(Line& line, TimePoint when) {
 
 void Desk::serve(Line& line) {
   const auto serving = thread_.surroundings().present->get();
-  std::optional<decltype(Attempt::exclude)> busy_but;  // everybody but these is busy
+  // Whom those with these exceptions (and this key) would get is busy.
+  std::optional<std::pair<decltype(Attempt::exclude), decltype(Attempt::hash_key)>> busy_but;
   std::size_t place = 0;
   int dialled = 0;
   while (place < std::min(line.waiting.size(), most_overtaken)) {
     auto& attempt = line.waiting[place];
-    if (busy_but == attempt->exclude) {
+    const std::pair wishes(attempt->exclude, attempt->hash_key);
+    if (busy_but == wishes) {
       ++place;
       continue;
     }
-    const auto exclude = attempt->exclude;
     const Fate fate = look_at(line, *serving, attempt);
     if (fate == Fate::paced) return;
     if (fate == Fate::waits) {
-      busy_but = exclude;
+      busy_but = wishes;
       ++place;
       continue;
     }
@@ -128,7 +139,7 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
   }
   const upstream::Upstream& upstream = *goal.destination->upstream;
   if (attempt->looks_only) {
-    const bool found = upstream.has_place(attempt->exclude);
+    const bool found = upstream.has_place(wish_of(*attempt));
     answer(*attempt, found ? AttemptResult::ready : AttemptResult::nobody, nobody_in(upstream));
     return Fate::over;
   }
@@ -140,9 +151,10 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
     }
     line.token = Line::Token::in_hand;
   }
-  auto found = upstream.pick_for_reroute(attempt->exclude, now, attempt->cause);
+  auto found = upstream.pick_for_reroute(wish_of(*attempt), now, attempt->cause);
   if (!found.dialling && found.busy == upstream::Upstream::Busy::yes) return Fate::waits;
   if (!found.dialling) {
+    if (occasion(attempt->cause) == Occasion::lost) upstream.state().reroute_found_no_place(now);
     answer(*attempt, AttemptResult::nobody, nobody_in(upstream));
     return Fate::over;
   }

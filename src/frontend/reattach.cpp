@@ -83,6 +83,9 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
     co_return reply_of(way, AttemptResult::misfit, fits.error().what);
   }
   way.destination->upstream->succeeded(way.seat);
+  if (const auto& sticky = way.destination->sticky)
+    way.destination->upstream->state().moved().note(sticky->session_of(way.attempt->id.bytes),
+                                                    backend.address());
   auto reply = reply_of(way, AttemptResult::ready, {});
   reply->leg = reached.value().leg->release();
   reply->early = answer.behind;

@@ -70,6 +70,7 @@ void Watch::begin() {
 void Watch::look() {
   if (client_.peer_is_gone()) {
     give_up_.request();
+    if (const auto sleeper = sleeper_.lock()) sleeper->cancel();
     return;
   }
   if (!again_) again_.emplace(watches_.io_);

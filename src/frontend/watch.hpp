@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/net/async_leg.hpp"
@@ -49,6 +50,8 @@ class Watch {
 
   /// Requested once the client has gone.
   [[nodiscard]] net::GiveUp& give_up() noexcept { return give_up_; }
+  /// Then this timer is cancelled, too: of somebody who waits for something else than a leg.
+  void wakes(std::weak_ptr<boost::asio::steady_timer> sleeper) noexcept { sleeper_ = std::move(sleeper); }
 
  private:
   friend class Watches;
@@ -58,6 +61,7 @@ class Watch {
   Watches& watches_;
   net::AsyncLeg& client_;
   net::GiveUp give_up_;
+  std::weak_ptr<boost::asio::steady_timer> sleeper_;
   TimePoint due_;
   Watch* before_ = nullptr;
   Watch* after_ = nullptr;

@@ -41,6 +41,8 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   reroutes(out, sample);
   durations(out);
   backends(out, sample);
+  balancing(out, sample);
+  discoveries(out, sample);
   process(out, sample);
   return out;
 }
@@ -214,6 +216,8 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
       gauge_family("holdfast_backend_sessions", "Sessions on a backend, those being set up included.");
   FamilyBuilder up = gauge_family("holdfast_backend_up", "1 = healthy or not probed yet, 0 = unhealthy.");
   FamilyBuilder state = gauge_family("holdfast_backend_state", "1 for each state that a backend is in.");
+  FamilyBuilder weights =
+      gauge_family("holdfast_backend_weight", "What of a backend's weight counts now: less in a slow start.");
   FamilyBuilder picks = counter_family("holdfast_backend_picks_total", "How often a backend was picked.");
   FamilyBuilder failures =
       counter_family("holdfast_backend_failures_total", "Tries that failed on a backend, by kind.");
@@ -238,6 +242,7 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
       state.gauge(with("state", word), backend.state == word ? 1 : 0);
     }
     state.gauge(with("state", "ejected"), backend.ejected ? 1 : 0);
+    weights.gauge(labels, backend.weight);
     picks.counter(labels, static_cast<double>(backend.picks_total));
     for (const Labelled& item : backend.failures) {
       failures.counter(with("kind", item.label), static_cast<double>(item.count));
@@ -249,8 +254,46 @@ void Registry::Collector::backends(Families& out, const Sample& sample) const {
       ejections.counter(with("reason", item.label), static_cast<double>(item.count));
     }
   }
-  for (FamilyBuilder* family : {&sessions, &up, &state, &picks, &failures, &probes, &ejections, &panics})
+  for (FamilyBuilder* family :
+       {&sessions, &up, &state, &weights, &picks, &failures, &probes, &ejections, &panics})
     std::move(*family).append_to(out);
+}
+
+void Registry::Collector::balancing(Families& out, const Sample& sample) const {
+  FamilyBuilder queued =
+      gauge_family("holdfast_queued_sessions", "Handshakes that wait for a place at a full upstream.");
+  FamilyBuilder waits =
+      counter_family("holdfast_queue_waits_total",
+                     "Handshakes that found all backends of an upstream full, by what came of it.");
+  FamilyBuilder cookies = counter_family("holdfast_sticky_total",
+                                         "Handshakes that came with a sticky cookie, by what came of it.");
+  for (const BalancingSample& item : sample.balancing) {
+    if (!item.waits.empty() || item.queued != 0)
+      queued.gauge({{"upstream", item.upstream}}, static_cast<double>(item.queued));
+    for (const Labelled& one : item.waits) {
+      waits.counter({{"upstream", item.upstream}, {"result", one.label}}, static_cast<double>(one.count));
+    }
+    for (const Labelled& one : item.cookies) {
+      cookies.counter({{"upstream", item.upstream}, {"result", one.label}}, static_cast<double>(one.count));
+    }
+  }
+  for (FamilyBuilder* family : {&queued, &waits, &cookies}) std::move(*family).append_to(out);
+}
+
+void Registry::Collector::discoveries(Families& out, const Sample& sample) {
+  FamilyBuilder up =
+      gauge_family("holdfast_discovery_up", "1 = backends were found, and the latest try went well.");
+  FamilyBuilder backends =
+      gauge_family("holdfast_discovered_backends", "Backends that discovery found last.");
+  FamilyBuilder updates =
+      counter_family("holdfast_discovery_updates_total", "Tries to find backends, by result.");
+  for (const DiscoverySample& each : sample.discoveries) {
+    up.gauge({{"upstream", each.upstream}}, each.up ? 1 : 0);
+    backends.gauge({{"upstream", each.upstream}}, static_cast<double>(each.backends));
+    for (const Labelled& item : each.updates)
+      updates.counter({{"upstream", each.upstream}, {"result", item.label}}, static_cast<double>(item.count));
+  }
+  for (FamilyBuilder* family : {&up, &backends, &updates}) std::move(*family).append_to(out);
 }
 
 void Registry::Collector::process(Families& out, const Sample& sample) const {

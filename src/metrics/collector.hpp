@@ -26,6 +26,8 @@ class Registry::Collector : public prometheus::Collectable {
   void reroutes(Families& out, const Sample& sample) const;
   void durations(Families& out) const;
   void backends(Families& out, const Sample& sample) const;
+  void balancing(Families& out, const Sample& sample) const;
+  static void discoveries(Families& out, const Sample& sample);
   void process(Families& out, const Sample& sample) const;
 
   const Registry& registry_;

@@ -1,5 +1,7 @@
 #include "server/blueprint.hpp"
 
+#include <set>
+#include <string_view>
 #include <unordered_map>
 
 #include "holdfast/config/diff.hpp"
@@ -29,11 +31,38 @@ upstream::OutlierRules outlier_rules(const config::Upstream& settings) {
 }
 
 balance::Policy policy_of(const config::Upstream& settings) {
-  return settings.policy == config::Policy::round_robin ? balance::Policy::round_robin
-                                                        : balance::Policy::least_connections;
+  switch (settings.policy.kind) {
+    case config::PolicyKind::least_connections:
+      return balance::Policy::least_connections;
+    case config::PolicyKind::round_robin:
+      return balance::Policy::round_robin;
+    case config::PolicyKind::two_choices:
+      return balance::Policy::two_choices;
+    case config::PolicyKind::random:
+      return balance::Policy::random;
+    case config::PolicyKind::hash:
+      return balance::Policy::hash;
+  }
+  return balance::Policy::least_connections;
 }
 
-std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream& settings, Lasting& lasting,
+// `zone`: this proxy's; without one all backends are as near as the others.
+upstream::Balancing balancing_of(const config::Upstream& settings, const std::string& zone) {
+  upstream::Balancing balancing(policy_of(settings));
+  balancing.rules.hash_balance_factor = settings.hash_balance_factor;
+  balancing.rules.zone_min_percent = settings.zone_min_percent;
+  balancing.slow_start = settings.slow_start;
+  for (const config::BackendConfig& backend : settings.backends) {
+    const bool is_backup = backend.rank == config::BackendConfig::Rank::backup;
+    const bool is_near = zone.empty() || backend.zone == zone;
+    balancing.traits.push_back({backend.weight, is_backup ? balance::Rank::backup : balance::Rank::primary,
+                                is_near ? balance::Zone::own : balance::Zone::other});
+  }
+  return balancing;
+}
+
+std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream& settings,
+                                                          const std::string& zone, Lasting& lasting,
                                                           const std::string& place,
                                                           std::vector<config::Problem>& problems) {
   auto destination = std::make_shared<dial::Destination>();
@@ -51,7 +80,14 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
     members.push_back(lasting.backends.find_or_create(settings.name, backend.address.text));
   }
   destination->upstream = std::make_shared<const upstream::Upstream>(
-      settings.name, policy_of(settings), outlier_rules(settings), std::move(members), lasting.random());
+      settings.name, balancing_of(settings, zone), outlier_rules(settings), std::move(members),
+      lasting.random());
+  if (settings.sticky) {
+    const bool has_secret = !settings.sticky->secret.empty();
+    destination->sticky =
+        std::make_shared<const upstream::Sticky>(has_secret ? settings.sticky->secret : lasting.sticky_key,
+                                                 settings.name, destination->upstream->backends());
+  }
   return destination;
 }
 
@@ -90,6 +126,16 @@ frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting,
 }
 
 }  // namespace
+
+std::string random_bytes() {
+  std::random_device device;
+  std::string bytes;
+  while (bytes.size() < 32) {
+    const auto drawn = device();
+    bytes.append(reinterpret_cast<const char*>(&drawn), sizeof drawn);
+  }
+  return bytes;
+}
 
 session::RouteState& Lasting::route(const std::string& name, metrics::Registry& registry) {
   auto& state = routes[name];
@@ -131,8 +177,9 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
     serving->listeners.push_back(std::move(entry));
   }
   for (std::size_t n = 0; n < config.upstreams.size(); ++n) {
-    serving->destinations.push_back(draw_destination(
-        config.upstreams[n], lasting, "upstreams[" + std::to_string(n) + "]", blueprint.problems));
+    serving->destinations.push_back(draw_destination(config.upstreams[n], config.zone, lasting,
+                                                     "upstreams[" + std::to_string(n) + "]",
+                                                     blueprint.problems));
   }
   ByName by_name;
   for (const auto& destination : serving->destinations)
@@ -160,6 +207,19 @@ void apply_lasting(const config::Config& config, const frontend::Serving& servin
       backend.set_probed(
           config::probe_of(destination->settings.probe, destination->settings.backends[n].probe).type !=
           config::ProbeType::none);
+    }
+  }
+}
+
+void begin_slow_starts(const config::Config& before, const frontend::Serving& serving, TimePoint now) {
+  for (const auto& destination : serving.destinations) {
+    const config::Upstream* old = before.find_upstream(destination->settings.name);
+    // A new upstream, or one that discovery has just filled, has nobody who could carry the load meanwhile.
+    if (old == nullptr || old->backends.empty()) continue;
+    std::set<std::string_view> known;
+    for (const config::BackendConfig& backend : old->backends) known.insert(backend.address.text);
+    for (const auto& backend : destination->upstream->backends()) {
+      if (!known.contains(backend->address())) backend->begin_slow_start(now);
     }
   }
 }

@@ -17,6 +17,9 @@
 namespace holdfast::server {
 
 /// What outlives snapshots: found again by name at each reload.
+/// 32 of them, that nobody can guess.
+[[nodiscard]] std::string random_bytes();
+
 struct Lasting {
   explicit Lasting(std::size_t worker_count) : workers(worker_count) {}
 
@@ -27,6 +30,7 @@ struct Lasting {
   std::mt19937_64 random{
       std::random_device{}()};  // one device: each costs a trap of the CPU in many machines
   net::TicketKeys keys;
+  const std::string sticky_key = random_bytes();  ///< of upstreams whose cookies have no secret of their own
   upstream::Registry backends;
   std::map<std::string, std::unique_ptr<session::RouteState>> routes;
   std::map<std::string, std::unique_ptr<frontend::ListenerState>> listeners;
@@ -39,6 +43,9 @@ struct Blueprint {
 
 [[nodiscard]] Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
                                        Lasting& lasting, metrics::Registry& registry);
+
+/// Eases in the backends that `before` did not have, in the upstreams that it had.
+void begin_slow_starts(const config::Config& before, const frontend::Serving& serving, TimePoint now);
 
 /// What the snapshot sets in objects that live longer: limits of routes, rates of upstreams, weights of
 /// backends. After publishing.

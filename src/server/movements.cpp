@@ -26,10 +26,15 @@ std::optional<Cause> cause_to_leave(const upstream::Backend& backend) {
 
 std::vector<std::uint64_t> excess_of(const dial::Destination& destination, std::uint32_t threshold) {
   std::vector<Share> shares;
-  for (const auto& backend : destination.upstream->backends()) {
-    // Weight 0 takes no part, nor does a backend that can't take any.
-    shares.push_back(
-        {backend->sessions(), backend->eligible() ? backend->weight() : 0, backend->max_sessions()});
+  const upstream::Upstream& upstream = *destination.upstream;
+  const std::vector<char> part = upstream.taking_part();
+  const TimePoint now = Clock::now();
+  for (std::size_t n = 0; n < part.size(); ++n) {
+    const upstream::Backend& backend = *upstream.backends()[n];
+    // Weight 0 takes no part, nor does a backend that can't take any; one in its slow start has less of one.
+    const bool counts = backend.eligible() && part[n] != 0;
+    shares.push_back({backend.sessions(), counts ? backend.weight() * upstream.ramp(backend, now) : 0,
+                      backend.max_sessions(), backend.eligible() && part[n] == 0});
   }
   return excess(shares, threshold);
 }

@@ -20,11 +20,15 @@ struct Running {
 // "UPSTREAM/ADDRESS" → what is there.
 using Backends = std::map<std::string, Running>;
 
-Backends running_backends(const json& status) {
+// Those that were discovered stay as long as their upstream discovers any.
+Backends running_backends(const json& status, const config::Config& next) {
   Backends backends;
   for (const auto& upstream : status.value("upstreams", json::array())) {
     const std::string name = upstream.value("name", "");
+    const config::Upstream* there = next.find_upstream(name);
+    const bool discovers = there != nullptr && there->discover;
     for (const auto& backend : upstream.value("backends", json::array())) {
+      if (discovers && backend.value("discovered", false)) continue;
       backends[name + "/" + backend.value("address", "")] = {name, backend.value("sessions", 0ULL)};
     }
   }
@@ -77,7 +81,7 @@ const char* words(Fate fate) {
 }  // namespace
 
 std::string preview_reload(const config::Config& next, const json& status) {
-  Backends removed = running_backends(status);
+  Backends removed = running_backends(status, next);
   std::uint64_t added = 0;
   std::string lines;
   for (const config::Upstream& upstream : next.upstreams) {

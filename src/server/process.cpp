@@ -42,7 +42,8 @@ Server::Process::Process(Options options)
       }),
       signals_(io_),
       ticker_(io_),
-      drain_timer_(io_) {}
+      drain_timer_(io_),
+      discovery_(io_, *this) {}
 
 Server::Process::~Process() {
   stop_planes();
@@ -84,10 +85,13 @@ int Server::Process::start() {
     journal_.error(bound.error().what);
     return exit_failure;
   }
-  Blueprint blueprint = draw_blueprint(*loaded.config, 1, planes_->lasting, planes_->registry);
+  written_ = std::move(*loaded.config);
+  config::Config whole = discovery_.complete(written_);
+  Blueprint blueprint = draw_blueprint(whole, 1, planes_->lasting, planes_->registry);
   prober_ = std::make_unique<probe::Prober>(io_, budget_, planes_->registry.control().probe_duration,
                                             static_cast<probe::FlipSink&>(*this));
-  commit(std::move(*loaded.config), std::move(blueprint.serving), std::move(bound.value()));
+  commit(std::move(whole), std::move(blueprint.serving), std::move(bound.value()));
+  discovery_.follow(written_);
   return exit_ok;
 }
 
@@ -227,6 +231,7 @@ void Server::Process::look_at_backends() {
 void Server::Process::tick() {
   look_at_backends();
   if (phase_ != Phase::draining) movements_.tick(Clock::now());
+  if (!why_not_yet_.empty()) apply_discovered();
   planes_->lasting.backends.forget_unused();
   const TimePoint due = Clock::now() + tick_period;
   ticker_.expires_at(due);

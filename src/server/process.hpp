@@ -11,6 +11,7 @@
 
 #include "holdfast/admin/control.hpp"
 #include "holdfast/admin/server.hpp"
+#include "holdfast/discover/discovery.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/metrics/registry.hpp"
 #include "holdfast/probe/prober.hpp"
@@ -24,7 +25,9 @@
 
 namespace holdfast::server {
 
-class Server::Process final : public admin::Control, private probe::FlipSink {
+class Server::Process final : public admin::Control,
+                              private probe::FlipSink,
+                              private discover::Discovery::Sink {
  public:
   explicit Process(Options options);
   ~Process() override;
@@ -75,6 +78,10 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   void apply(const config::Config& config, admin::ReloadOutcome& outcome);
   void log_reload(const admin::ReloadOutcome& outcome, Clock::duration took);
 
+  void found(const std::string& upstream) override;
+  void discovery_failed(const std::string& upstream, const std::string& why) override;
+  void discovery_recovered(const std::string& upstream) override;
+  void apply_discovered();
   void flipped(const probe::Flip& flip) override;
   [[nodiscard]] metrics::Sample sample() const;
   [[nodiscard]] nlohmann::json backend_status(const upstream::Backend& backend) const;
@@ -88,7 +95,8 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
 
   // In the order of dependence: what is below uses what is above and dies first.
   Options options_;
-  config::Config config_;
+  config::Config written_;  ///< as in the file
+  config::Config config_;   ///< in force: with the backends that were discovered
   std::uint64_t generation_ = 0;
   TimePoint started_;
   Phase phase_ = Phase::serving;
@@ -105,6 +113,9 @@ class Server::Process final : public admin::Control, private probe::FlipSink {
   boost::asio::steady_timer ticker_;
   boost::asio::steady_timer drain_timer_;
   std::unique_ptr<admin::Server> admin_;
+  discover::Discovery discovery_;
+  bool discovered_ = false;               ///< something that is not in force yet
+  std::vector<std::string> why_not_yet_;  ///< applying it failed: tried again at each tick
   std::unique_ptr<probe::Prober> prober_;
 };
 

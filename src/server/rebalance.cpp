@@ -39,7 +39,10 @@ std::vector<std::uint64_t> excess(std::span<const Share> shares, std::uint32_t t
     if (found) even = mean(shares, counted);
   }
   std::vector<std::uint64_t> above(shares.size());
+  const bool somebody_takes =
+      std::ranges::any_of(shares, [](const Share& share) { return share.weight != 0; });
   for (std::size_t n = 0; n < shares.size(); ++n) {
+    if (shares[n].goes_home && somebody_takes) above[n] = shares[n].sessions;
     if (counted[n] == 0) continue;
     const double fair = even * shares[n].weight;
     const double most = std::max(std::ceil(fair), std::floor(fair * (100.0 + threshold) / 100));

@@ -2,6 +2,7 @@
 // nothing.
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <map>
 #include <set>
 
@@ -38,7 +39,11 @@ admin::ReloadOutcome Server::Process::reload() {
   for (const config::Problem& warning : loaded.warnings) outcome.warnings.push_back(sentence(warning));
   for (const config::Problem& problem : loaded.problems) outcome.errors.push_back(sentence(problem));
   if (phase_ == Phase::draining) outcome.errors.emplace_back("draining: the listeners are closed");
-  if (outcome.errors.empty()) apply(*loaded.config, outcome);
+  if (outcome.errors.empty()) apply(discovery_.complete(*loaded.config), outcome);
+  if (outcome.result == admin::ReloadOutcome::Result::applied) {
+    written_ = *loaded.config;
+    discovery_.follow(written_);
+  }
   log_reload(outcome, Clock::now() - begun);
   notify_service_manager("READY=1");
   return outcome;
@@ -69,9 +74,12 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   // Before the snapshot, in which those that still waited in the queue would not find their listener.
   planes_->listeners->close_removed(config);
   apply_lasting(config, *serving);
+  begin_slow_starts(config_, *serving, Clock::now());
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
   present_.set(serving);
+  // Who waits for a place looks at the new members.
+  for (const auto& destination : serving->destinations) destination->upstream->state().changed();
   planes_->lasting.backends.set_members(members_of(config));
   end_sessions_of_gone_upstreams(config);
   // After the snapshot, from which the moves pick.
@@ -90,6 +98,32 @@ void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) 
   for (const auto& shard : planes_->shards) {
     shard->send(std::make_unique<session::UpstreamsGone>(now.shutdown_timeout));
   }
+}
+
+// Several upstreams may find something in one turn; and the source must not lose itself in its own call.
+void Server::Process::found(const std::string&) {
+  if (std::exchange(discovered_, true)) return;
+  boost::asio::post(io_, [this] { apply_discovered(); });
+}
+
+// A reload in small: backends that are gone are left as removed ones are.
+void Server::Process::apply_discovered() {
+  discovered_ = false;
+  if (phase_ == Phase::draining) return;
+  admin::ReloadOutcome outcome;
+  apply(discovery_.complete(written_), outcome);
+  for (const std::string& change : outcome.changes) journal_.info("discovery: " + change);
+  if (outcome.errors == why_not_yet_) return;
+  for (const std::string& error : outcome.errors) journal_.error("discovery: " + error);
+  why_not_yet_ = std::move(outcome.errors);
+}
+
+void Server::Process::discovery_failed(const std::string& upstream, const std::string& why) {
+  journal_.warn("discovery of upstream " + upstream + " fails, what was found last stays: " + why);
+}
+
+void Server::Process::discovery_recovered(const std::string& upstream) {
+  journal_.info("discovery of upstream " + upstream + " works again");
 }
 
 void Server::Process::log_reload(const admin::ReloadOutcome& outcome, Clock::duration took) {

@@ -23,6 +23,34 @@ void sample_reroutes(const upstream::UpstreamState& state, metrics::Sample& samp
   }
 }
 
+void sample_balancing(upstream::UpstreamState& state, const config::Upstream& settings,
+                      metrics::Sample& sample) {
+  metrics::BalancingSample one;
+  one.upstream = settings.name;
+  one.queued = state.queue().size();
+  for (std::size_t n = 0; settings.queue.length != 0 && n < upstream::queue_result_count; ++n) {
+    const auto result = static_cast<upstream::QueueResult>(n);
+    one.waits.push_back({std::string(upstream::text(result)), state.queue().count_of(result)});
+  }
+  for (std::size_t n = 0; settings.sticky && n < upstream::sticky_result_count; ++n) {
+    const auto result = static_cast<upstream::StickyResult>(n);
+    one.cookies.push_back({std::string(upstream::text(result)), state.count_of(result)});
+  }
+  sample.balancing.push_back(std::move(one));
+}
+
+// What of its weight counts now, of weight and slow start.
+double effective_weight(const upstream::Upstream& upstream, const upstream::Backend& backend) {
+  return backend.weight() * upstream.ramp(backend, Clock::now()) / 100.0;
+}
+
+nlohmann::json place_status(const upstream::Upstream& upstream, const upstream::Backend& backend,
+                            const config::BackendConfig& settings) {
+  return {{"backup", settings.rank == config::BackendConfig::Rank::backup},
+          {"zone", settings.zone},
+          {"effective_weight", effective_weight(upstream, backend)}};
+}
+
 double seconds(std::chrono::nanoseconds duration) {
   return std::chrono::duration<double>(duration).count();
 }
@@ -58,6 +86,20 @@ nlohmann::json probe_status(const probe::Prober::Latest& latest) {
   return told;
 }
 
+nlohmann::json discovery_status(const discover::Report& report) {
+  nlohmann::json told{{"source", report.source},         {"backends", report.backends},
+                      {"age_seconds", nullptr},          {"error", report.error},
+                      {"changes_total", report.changes}, {"failures_total", report.failures}};
+  if (report.found_at != TimePoint{}) told["age_seconds"] = seconds(Clock::now() - report.found_at);
+  return told;
+}
+
+bool is_written(const config::Upstream* upstream, const std::string& address) {
+  return upstream != nullptr && std::ranges::any_of(upstream->backends, [&](const auto& each) {
+           return each.address.text == address;
+         });
+}
+
 }  // namespace
 
 std::string Server::Process::metrics_text() {
@@ -69,9 +111,18 @@ metrics::Sample Server::Process::sample() const {
   sample.generation = generation_;
   for (const auto& destination : present_.get()->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
+    sample_balancing(destination->upstream->state(), destination->settings, sample);
+    if (const auto found = discovery_.report(destination->settings.name)) {
+      sample.discoveries.push_back(
+          {destination->settings.name,
+           found->error.empty() && found->found_at != TimePoint{},
+           found->backends,
+           {{"changed", found->changes}, {"same", found->confirmations}, {"failed", found->failures}}});
+    }
     sample.panics.push_back({destination->settings.name, destination->upstream->panics() ? 1U : 0U});
     for (const auto& backend : destination->upstream->backends()) {
       metrics::BackendSample one;
+      one.weight = effective_weight(*destination->upstream, *backend);
       one.upstream = backend->upstream();
       one.backend = backend->address();
       one.sessions = backend->sessions();
@@ -164,20 +215,33 @@ nlohmann::json Server::Process::status() {
   nlohmann::json upstreams = nlohmann::json::array();
   for (const auto& destination : serving->destinations) {
     nlohmann::json backends = nlohmann::json::array();
-    for (const auto& backend : destination->upstream->backends())
-      backends.push_back(backend_status(*backend));
+    const config::Upstream& settings = destination->settings;
+    const auto found = discovery_.report(settings.name);
+    const config::Upstream* written = found ? written_.find_upstream(settings.name) : nullptr;
+    for (std::size_t n = 0; n < settings.backends.size(); ++n) {
+      const upstream::Backend& backend = *destination->upstream->backends()[n];
+      backends.push_back(backend_status(backend));
+      backends.back().update(place_status(*destination->upstream, backend, settings.backends[n]));
+      if (found) backends.back()["discovered"] = !is_written(written, backend.address());
+    }
     const upstream::Upstream::Census census = destination->upstream->census();
-    upstreams.push_back({{"name", destination->upstream->name()},
-                         {"panic", destination->upstream->panics(census)},
-                         {"eligible", census.eligible},
-                         {"active", census.active},
-                         {"policy", config::to_string(destination->settings.policy)},
-                         {"backends", std::move(backends)}});
+    upstreams.push_back(
+        {{"name", settings.name},
+         {"panic", destination->upstream->panics(census)},
+         {"eligible", census.eligible},
+         {"active", census.active},
+         {"policy", config::to_string(settings.policy)},
+         {"sticky", settings.sticky ? nlohmann::json(settings.sticky->cookie) : nullptr},
+         {"queue",
+          {{"length", settings.queue.length}, {"waiting", destination->upstream->state().queue().size()}}},
+         {"backends", std::move(backends)}});
+    if (found) upstreams.back()["discovery"] = discovery_status(*found);
   }
   return {{"version", release},
           {"commit", build_commit},
           {"generation", generation_},
           {"uptime_seconds", uptime.count()},
+          {"zone", config_.zone},
           {"workers", planes_->shards.size()},
           {"draining", phase_ != Phase::serving},
           {"descriptors", {{"used", budget_.used()}, {"usable", budget_.usable()}}},

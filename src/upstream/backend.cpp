@@ -113,14 +113,33 @@ std::uint64_t Backend::max_sessions() const noexcept {
   return max_sessions_.load(std::memory_order_relaxed);
 }
 
-void Backend::set_admin_state(AdminState state) noexcept {
+void Backend::note_change(bool was_eligible, TimePoint now) noexcept {
+  if (!was_eligible && eligible()) begin_slow_start(now);
+  // Also where nothing seems to have changed: two threads may each have seen the other's half.
+  state_->changed();
+}
+
+void Backend::set_health(Health health, TimePoint now) noexcept {
+  const bool was_eligible = eligible();
+  health_.store(health, std::memory_order_relaxed);
+  note_change(was_eligible, now);
+}
+
+void Backend::set_admin_state(AdminState state, TimePoint now) noexcept {
+  const bool was_eligible = eligible();
   const AdminState before = admin_.exchange(state, std::memory_order_relaxed);
   if (state == AdminState::disabled && before != state)
     times_disabled_.fetch_add(1, std::memory_order_relaxed);
+  note_change(was_eligible, now);
+}
+
+void Backend::set_weight(std::uint32_t weight) noexcept {
+  if (weight_.exchange(weight, std::memory_order_relaxed) != weight) state_->changed();
 }
 
 void Backend::set_max_sessions(std::uint64_t sessions) noexcept {
   max_sessions_.store(sessions, std::memory_order_relaxed);
+  state_->queue().wake_first();
 }
 
 void Backend::count_failure(FailureKind kind, std::string what) {
@@ -198,6 +217,7 @@ void Seat::leave() noexcept {
     backend_->trial_.compare_exchange_strong(taken, Backend::Trial::open);
   }
   backend_->sessions_.fetch_sub(1, std::memory_order_relaxed);
+  backend_->upstream_state()->queue().wake_first();
   backend_.reset();
 }
 

@@ -96,7 +96,9 @@ Change Outlier::eject(Backend& backend, Offences& offences, EjectReason reason, 
   if (reason == EjectReason::success_rate)
     offences.in_a_row = std::max(offences.in_a_row, rules_.consecutive_failures);
   backend.trial_.store(Backend::Trial::none);
+  const bool was_eligible = backend.eligible();
   backend.ejected_.store(true, std::memory_order_relaxed);
+  backend.note_change(was_eligible, now);
   backend.ejections_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
   return Change::ejected;
 }
@@ -113,6 +115,7 @@ void Outlier::succeeded(Seat& seat, Answer answer, TimePoint now) const {
     if (!judged_later) offences.outcomes.note(now, rules_.success_window, 1, 0);
     backend.trial_.store(Backend::Trial::none);
   }
+  if (seat.kind_ == Seat::Kind::trial) backend.upstream_state()->queue().wake_first();
   seat.kind_ = Seat::Kind::ordinary;
 }
 
@@ -202,7 +205,9 @@ std::vector<std::shared_ptr<Backend>> Outlier::tick(TimePoint now) const {
     if (!member->ejected() || !may_return(*member, offences, now)) continue;
     // The runs stay: the first failure ejects again, so a mute backend costs one client per round.
     member->trial_.store(Backend::Trial::open);
+    const bool was_eligible = member->eligible();
     member->ejected_.store(false, std::memory_order_relaxed);
+    member->note_change(was_eligible, now);
     readmitted.push_back(member);
   }
   return readmitted;

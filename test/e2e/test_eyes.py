@@ -14,7 +14,8 @@ DEPLOY = harness.ROOT / "deploy"
 # prometheus-cpp's own and the process's names are not ours to promise.
 NAME = re.compile(r"\bholdfast_[a-z_]+")
 # Series that come with the first event of their kind; the unit tests know their names.
-SELDOM = {"holdfast_reroutes_total", "holdfast_ejections_total"}
+SELDOM = {"holdfast_reroutes_total", "holdfast_ejections_total", "holdfast_discovery_up",
+          "holdfast_discovered_backends", "holdfast_discovery_updates_total"}
 
 # Some series are only of routes that ask who their clients are.
 ROUTES = [{"name": "guarded", "host": "guarded.test", "auth": {"forward_auth": {"url": "http://127.0.0.1:1/"}}},
@@ -101,7 +102,8 @@ def test_promtool_accepts_the_alert_rules():
 def test_dashboard_and_alerts_know_exactly_the_exported_names(start, backend, authority, trust):
     chain, key = authority.issue("names.test")
     listener = {"tls": {"certificates": [{"chain": str(chain), "key": str(key)}]}}
-    proxy = start(harness.config_for(backend(fake.echo).address, listener=listener,
+    balancing = {"sticky": {}, "queue": {"length": 1}}
+    proxy = start(harness.config_for(backend(fake.echo).address, listener=listener, upstream=balancing,
                                      routes=ROUTES))
     wire.open_session(proxy.public, tls=trust, server_name="names.test").close()  # series that come with an end
     harness.eventually(lambda: proxy.metric("holdfast_session_ends_total") == 1)

@@ -11,15 +11,15 @@ class Backend:
     """A listening fake. `script=None`: connections are accepted by the kernel and never answered.
     `on_accept(stream)` runs before the head is read (return True to end there)."""
 
-    def __init__(self, script=None, on_accept=None, tls=None, port=0):
+    def __init__(self, script=None, on_accept=None, tls=None, port=0, host="127.0.0.1"):
         self.script, self.on_accept, self.tls = script, on_accept, tls
         self.heads = []
         self.connections = 0
         self.errors = []
         self.changed = threading.Condition()
         self.streams = []
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=512)
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.listener = socket.create_server((host, port), backlog=512)
+        self.address = "%s:%d" % self.listener.getsockname()[:2]
         if script or on_accept:
             threading.Thread(target=self._accept, daemon=True).start()
 

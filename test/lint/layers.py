@@ -24,6 +24,7 @@ ALLOWED = {
     "balance": PLAIN,
     "auth": PLAIN,
     "dial": MIDDLE,
+    "discover": PLAIN,
     "probe": MIDDLE | {"dial"},
     "session": MIDDLE | {"dial"},
     "feed": MIDDLE | {"dial"},

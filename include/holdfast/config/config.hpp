@@ -14,6 +14,8 @@
 
 #include "holdfast/config/address.hpp"
 #include "holdfast/config/auth.hpp"
+#include "holdfast/config/balancing.hpp"
+#include "holdfast/config/discover.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
 #include "holdfast/config/reroute.hpp"
@@ -23,7 +25,6 @@ namespace holdfast::config {
 using std::chrono::milliseconds;
 
 enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
-enum class Policy : std::uint8_t { least_connections, round_robin };
 // What is written in front of a connection to a backend (net/proxy_header.hpp).
 enum class ProxyVersion : std::uint8_t { off, v1, v2 };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
@@ -31,7 +32,6 @@ enum class LogFormat : std::uint8_t { text, json };
 
 // The word used in the file for the value.
 [[nodiscard]] std::string_view to_string(TlsVersion value) noexcept;
-[[nodiscard]] std::string_view to_string(Policy value) noexcept;
 [[nodiscard]] std::string_view to_string(ProxyVersion value) noexcept;
 [[nodiscard]] std::string_view to_string(LogLevel value) noexcept;
 [[nodiscard]] std::string_view to_string(LogFormat value) noexcept;
@@ -103,9 +103,13 @@ struct Route {
 };
 
 struct BackendConfig {
+  enum class Rank : std::uint8_t { primary, backup };  // "backup" in the file: false | true
+
   Address address;                 // required; no sockets = did not resolve: not to be dialled
   std::uint32_t weight = 1;        // share of sessions; 0..256, 0 = gets none; default 1
   std::uint64_t max_sessions = 0;  // 0 = no limit (default)
+  Rank rank = Rank::primary;       // backup = used when no primary is eligible; default false
+  std::string zone;                // letters, digits, ". _ -"; at most 64; default none
   std::optional<Probe> probe;      // instead of the upstream's; keys that it lacks are as there
 
   bool operator==(const BackendConfig&) const = default;
@@ -132,15 +136,21 @@ struct Rebalance {
 };
 
 struct Upstream {
-  std::string name;                           // required; letters, digits, ". _ -"; at most 64
-  Policy policy = Policy::least_connections;  // least_connections | round_robin
-  std::vector<BackendConfig> backends;        // 1..10000; addresses differ
-  std::optional<UpstreamTls> tls;             // absent = plain ws:// to the backends
-  milliseconds connect_timeout{2'000};        // one try: TCP and TLS; 10 ms..10 min; default 2s
-  milliseconds handshake_timeout{5'000};      // request sent to answer; 10 ms..10 min; default 5s
-  milliseconds setup_timeout{15'000};         // all tries together; 10 ms..1 h; default 15s
-  std::uint32_t move_rate = 500;              // planned moves a second; 0 = no limit; 0..100000; default 500
-  std::uint32_t reroute_rate = 5'000;         // attempts a second; 0 = no limit; 0..1000000; default 5000
+  std::string name;  // required; letters, digits, ". _ -"; at most 64
+  Policy policy;     // least_connections | round_robin | two_choices | random | hash:…
+  std::uint32_t hash_balance_factor = 125;  // percent of the mean load; "off" or 101..10000; default 125
+  std::optional<Sticky> sticky;             // absent = no cookie
+  milliseconds slow_start{0};               // 0 = off (default), else 100 ms..1 h
+  Queue queue;
+  std::uint32_t zone_min_percent = 70;    // of the own zone's weight, eligible; 0..100; default 70
+  std::vector<BackendConfig> backends;    // 1..10000, 0 with `discover`; addresses differ
+  std::optional<Discover> discover;       // where further ones are found
+  std::optional<UpstreamTls> tls;         // absent = plain ws:// to the backends
+  milliseconds connect_timeout{2'000};    // one try: TCP and TLS; 10 ms..10 min; default 2s
+  milliseconds handshake_timeout{5'000};  // request sent to answer; 10 ms..10 min; default 5s
+  milliseconds setup_timeout{15'000};     // all tries together; 10 ms..1 h; default 15s
+  std::uint32_t move_rate = 500;          // planned moves a second; 0 = no limit; 0..100000; default 500
+  std::uint32_t reroute_rate = 5'000;     // attempts a second; 0 = no limit; 0..1000000; default 5000
   Rebalance rebalance;
   ProxyVersion proxy_protocol = ProxyVersion::off;  // off | v1 | v2; default off
   Probe probe;
@@ -177,6 +187,7 @@ struct Limits {
 
 struct Config {
   std::uint32_t workers = 0;        // threads per plane; 0 = "auto" (default), else 1..1024
+  std::string zone;                 // of this proxy; backends of the same are preferred; default none
   std::vector<Listener> listeners;  // 1..1000
   std::vector<Route> routes;        // first match wins; none written = one to the only upstream
   std::vector<Upstream> upstreams;  // 1..10000

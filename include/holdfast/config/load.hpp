@@ -55,6 +55,15 @@ struct World {
 // `file` names the text in messages; relative file names in it are relative to its directory.
 [[nodiscard]] LoadResult load_text(std::string_view text, const std::string& file, const World& world);
 
+/// What a file of discovered backends holds, for `upstream` (whose probe they inherit): its `backends` where
+/// nothing is wrong. Their addresses are numeric or unix sockets; `directory` is what relative ones are in.
+struct BackendsFile {
+  std::vector<BackendConfig> backends;
+  std::vector<Problem> problems;
+};
+[[nodiscard]] BackendsFile parse_backends(std::string_view text, const Upstream& upstream,
+                                          const std::string& directory);
+
 // One line per problem and warning, then "N errors" or "FILE is valid: …"; ends with a newline.
 [[nodiscard]] std::string check_report(const LoadResult& result);
 

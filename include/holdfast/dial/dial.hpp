@@ -18,6 +18,7 @@
 #include "holdfast/net/async_leg.hpp"
 #include "holdfast/net/socket.hpp"
 #include "holdfast/net/tls.hpp"
+#include "holdfast/upstream/sticky.hpp"
 #include "holdfast/upstream/upstream.hpp"
 #include "holdfast/ws/head.hpp"
 
@@ -26,8 +27,9 @@ namespace holdfast::dial {
 /// One upstream of a snapshot with everything needed to reach its backends. Immutable, shared by all threads.
 struct Destination {
   std::shared_ptr<const upstream::Upstream> upstream;
-  config::Upstream settings;                  ///< `backends` in the order of upstream->backends()
-  std::shared_ptr<const net::TlsClient> tls;  ///< null = plain
+  config::Upstream settings;                       ///< `backends` in the order of upstream->backends()
+  std::shared_ptr<const net::TlsClient> tls;       ///< null = plain
+  std::shared_ptr<const upstream::Sticky> sticky;  ///< null = no cookie
 
   /// The settings of one of the upstream's backends; null if it isn't one.
   [[nodiscard]] const config::BackendConfig* settings_of(const upstream::Backend& backend) const noexcept;

@@ -32,12 +32,21 @@ struct BackendSample {
   std::string backend;  ///< the address as written
   std::uint64_t sessions = 0;
   std::uint64_t picks_total = 0;
-  bool up = false;  ///< health: unknown counts as up, since it is used
+  double weight = 0;  ///< what of it counts now
+  bool up = false;    ///< health: unknown counts as up, since it is used
   bool ejected = false;
   std::string state;                ///< "active", "draining" or "disabled"
   std::vector<Labelled> failures;   ///< by kind
   std::vector<Labelled> probes;     ///< by result
   std::vector<Labelled> ejections;  ///< by reason; those that are zero may be left out
+};
+
+/// How an upstream's backends are found.
+struct DiscoverySample {
+  std::string upstream;
+  bool up = false;  ///< it has found some, and the latest try went well
+  std::uint64_t backends = 0;
+  std::vector<Labelled> updates;  ///< by result
 };
 
 /// Reroutes and moves of one upstream that came to one end.
@@ -48,11 +57,21 @@ struct RerouteSample {
   std::uint64_t count = 0;
 };
 
+/// How handshakes of one upstream were placed.
+struct BalancingSample {
+  std::string upstream;
+  std::uint64_t queued = 0;
+  std::vector<Labelled> waits;    ///< in the queue that ended, by result; empty = no queue
+  std::vector<Labelled> cookies;  ///< by result; empty = no sticky cookie
+};
+
 struct Sample {
   std::uint64_t generation = 0;
   std::vector<BackendSample> backends;
+  std::vector<BalancingSample> balancing;
   std::vector<RerouteSample> reroutes;  ///< those that are zero may be left out
-  std::vector<Labelled> panics;         ///< upstream: 1 = it panics
+  std::vector<DiscoverySample> discoveries;
+  std::vector<Labelled> panics;  ///< upstream: 1 = it panics
 };
 
 struct BuildInfo {

@@ -52,7 +52,8 @@ struct Attempt {
   std::string upstream;  ///< of the leg before, for a route that is gone
   std::unique_ptr<const Continuation> continuation;
   std::array<const upstream::Backend*, most_excluded> exclude{};  ///< compared only; null = unused
-  TimePoint deadline;                                             ///< nobody waits longer
+  std::optional<std::uint64_t> hash_key;  ///< the desk's: where the upstream's policy hashes
+  TimePoint deadline;                     ///< nobody waits longer
   /// Only whether there is a place: `ready` comes without a leg.
   bool looks_only = false;
   std::shared_ptr<const std::atomic<bool>> withdrawn;  ///< true: not wanted any more

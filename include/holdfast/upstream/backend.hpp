@@ -101,13 +101,17 @@ class Backend {
   [[nodiscard]] bool dials_are_stuck(TimePoint now) const noexcept;
   [[nodiscard]] std::uint32_t weight() const noexcept { return weight_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t max_sessions() const noexcept;  // 0 = no limit
+  // When its slow start began: it became eligible again, or was added to a running upstream. Never:
+  // TimePoint{}.
+  [[nodiscard]] TimePoint came_at() const noexcept { return came_at_.load(std::memory_order_relaxed); }
 
   // Control thread.
-  void set_health(Health health) noexcept { health_.store(health, std::memory_order_relaxed); }
-  void set_admin_state(AdminState state) noexcept;
+  void set_health(Health health, TimePoint now = Clock::now()) noexcept;
+  void set_admin_state(AdminState state, TimePoint now = Clock::now()) noexcept;
   void set_probed(bool probed) noexcept { probed_.store(probed, std::memory_order_relaxed); }
   void set_member(bool member) noexcept { member_.store(member, std::memory_order_relaxed); }
-  void set_weight(std::uint32_t weight) noexcept { weight_.store(weight, std::memory_order_relaxed); }
+  void set_weight(std::uint32_t weight) noexcept;
+  void begin_slow_start(TimePoint now) noexcept { came_at_.store(now, std::memory_order_relaxed); }
   // Sessions above a lowered limit stay.
   void set_max_sessions(std::uint64_t sessions) noexcept;
 
@@ -165,6 +169,9 @@ class Backend {
   };
   [[nodiscard]] bool has_uncollected_losses() const noexcept;  // control thread
 
+  // To be called with what `eligible` was before a change.
+  void note_change(bool was_eligible, TimePoint now) noexcept;
+
   const std::shared_ptr<UpstreamState> state_;
   const std::string address_;
 
@@ -176,6 +183,7 @@ class Backend {
   std::atomic<bool> probed_{true};
   std::atomic<std::uint32_t> weight_{1};
   std::atomic<std::uint64_t> max_sessions_{0};
+  std::atomic<TimePoint> came_at_{TimePoint{}};
 
   // Written by setup threads (and by pump threads that drop seats).
   std::atomic<std::uint32_t> sessions_{0};

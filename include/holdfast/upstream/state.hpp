@@ -13,6 +13,8 @@
 
 #include "holdfast/base/cause.hpp"
 #include "holdfast/base/clock.hpp"
+#include "holdfast/upstream/queue.hpp"
+#include "holdfast/upstream/sticky.hpp"
 
 namespace holdfast::upstream {
 
@@ -62,6 +64,28 @@ class UpstreamState {
   [[nodiscard]] TokenBucket& reroute_pace() noexcept { return reroute_pace_; }
   [[nodiscard]] RetryBudget& retries() noexcept { return retries_; }
 
+  [[nodiscard]] Queue& queue() noexcept { return queue_; }
+  [[nodiscard]] Moved& moved() noexcept { return moved_; }  ///< sessions with a sticky cookie
+
+  /// A connected client's session found no place: it asks again within `held_sessions_ask_within`, and until
+  /// then handshakes in the queue leave free places to it.
+  void reroute_found_no_place(TimePoint now) noexcept {
+    reroute_denied_at_.store(now, std::memory_order_relaxed);
+  }
+  /// Until when; may have passed.
+  [[nodiscard]] TimePoint reroutes_first_until() const noexcept {
+    const TimePoint denied = reroute_denied_at_.load(std::memory_order_relaxed);
+    return denied == TimePoint{} ? denied : denied + held_sessions_ask_within;
+  }
+  static constexpr std::chrono::seconds held_sessions_ask_within{2};  ///< session::Reroute's longest wait
+
+  /// Grows whenever one of its backends has become eligible or ceases to be, or has another weight.
+  [[nodiscard]] std::uint64_t changes() const noexcept { return changes_.load(std::memory_order_acquire); }
+  void changed() noexcept {
+    changes_.fetch_add(1, std::memory_order_release);
+    queue_.wake_first();
+  }
+
   /// In the config in force. When it goes its sessions are closed, those aside whose turn has not come when
   /// it is back.
   [[nodiscard]] bool is_present() const noexcept { return present_.load(std::memory_order_relaxed); }
@@ -71,6 +95,12 @@ class UpstreamState {
       0};                                     ///< a leg lost younger than this has died early; 0 = none has
   std::atomic<std::uint32_t> move_rate{500};  ///< planned moves a second, over all threads; 0 = no limit
 
+  void count(StickyResult result) noexcept {
+    sticky_[static_cast<std::size_t>(result)].fetch_add(1, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t count_of(StickyResult result) const noexcept {
+    return sticky_[static_cast<std::size_t>(result)].load(std::memory_order_relaxed);
+  }
   void count(Cause cause, RerouteResult result) noexcept {
     reroutes_[static_cast<std::size_t>(cause)][static_cast<std::size_t>(result)].fetch_add(
         1, std::memory_order_relaxed);
@@ -85,6 +115,11 @@ class UpstreamState {
   std::atomic<bool> present_{true};
   TokenBucket reroute_pace_{5'000};
   RetryBudget retries_;
+  Queue queue_;
+  Moved moved_;
+  std::atomic<std::uint64_t> changes_{0};
+  std::atomic<TimePoint> reroute_denied_at_{TimePoint{}};
+  std::array<std::atomic<std::uint64_t>, sticky_result_count> sticky_{};
   std::array<std::array<std::atomic<std::uint64_t>, reroute_result_count>, cause_count> reroutes_{};
 };
 

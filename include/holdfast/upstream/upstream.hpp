@@ -1,9 +1,8 @@
 // A named set of backends with one policy: the part of a snapshot that picks. Membership never
 // changes; a reload makes a new Upstream over the same Backends (see registry.hpp).
 //
-// Threads: every function may be called in every thread. Picks are serialised by a mutex (under a
-// microsecond for a hundred backends) and counted at once, so two setup threads never act on the same
-// minimum.
+// Threads: every function may be called in every thread. Picks are serialised by a mutex (DECISIONS.md has
+// what they cost) and counted at once, so two setup threads never act on the same minimum.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +11,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "holdfast/balance/pick.hpp"
 #include "holdfast/base/cause.hpp"
 #include "holdfast/upstream/backend.hpp"
+#include "holdfast/upstream/balancing.hpp"
 #include "holdfast/upstream/outlier.hpp"
 
 namespace holdfast::upstream {
@@ -24,11 +25,11 @@ namespace holdfast::upstream {
 class Upstream {
  public:
   // `seed` makes ties repeatable in tests; give a random one else.
-  Upstream(std::string name, balance::Policy policy, OutlierRules rules,
+  Upstream(std::string name, Balancing balancing, OutlierRules rules,
            std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] balance::Policy policy() const noexcept { return policy_; }
+  [[nodiscard]] balance::Policy policy() const noexcept { return balancing_.rules.policy; }
   [[nodiscard]] std::span<const std::shared_ptr<Backend>> backends() const noexcept { return members_; }
   // What its backends share.
   [[nodiscard]] UpstreamState& state() const noexcept { return *state_; }
@@ -36,7 +37,8 @@ class Upstream {
   // Some backend is eligible (it may be full): what /readyz asks.
   [[nodiscard]] bool has_eligible() const noexcept;
 
-  // Of those with a weight that the operator has left active.
+  // Of those with a weight that the operator has left active; of backups only where no primary is eligible
+  // but a backup is, and of primaries only where one is.
   struct Census {
     std::size_t active = 0;
     std::size_t eligible = 0;
@@ -48,11 +50,20 @@ class Upstream {
   [[nodiscard]] bool panics() const noexcept { return panics(census()); }
   [[nodiscard]] bool panics(Census census) const noexcept;
 
-  // Some backend that is not in `exclude` would be picked for a planned move.
-  [[nodiscard]] bool has_place(std::span<const Backend* const> exclude) const noexcept;
+  // Some backend would be picked now for a planned move.
+  [[nodiscard]] bool has_place(const Wish& wish) const;
 
-  // Picks and counts. nullopt: nobody is eligible with room, `exclude` (already tried ones) aside.
-  [[nodiscard]] std::optional<Seat> pick(std::span<const Backend* const> exclude = {}) const;
+  // Picks and counts. nullopt: nobody is eligible with room, the excluded ones (tried already) aside.
+  [[nodiscard]] std::optional<Seat> pick(const Wish& wish) const;
+  [[nodiscard]] std::optional<Seat> pick(std::span<const Backend* const> exclude = {}) const {
+    return pick(Wish{exclude, std::nullopt});
+  }
+  // A seat of this member, passing the policy by; nullopt if it gets no sessions now.
+  [[nodiscard]] std::optional<Seat> take(std::size_t member) const noexcept;
+  // The share of its weight that counts now, in percent: 100, or less during its slow start.
+  [[nodiscard]] std::uint8_t ramp(const Backend& backend, TimePoint now) const noexcept;
+  // For each member whether sessions are meant to be there now (balance::Picker::takes_part).
+  [[nodiscard]] std::vector<char> taking_part() const;
 
   // As above for a reroute's dial: of a lost session, or of a planned move for `cause`; in a panic nobody is
   // moved off a backend for its health. Who is picked but has its most_connecting under way is waited for, so
@@ -65,8 +76,7 @@ class Upstream {
     std::optional<Dialling> dialling;
     Busy busy = Busy::no;
   };
-  [[nodiscard]] Place pick_for_reroute(std::span<const Backend* const> exclude, TimePoint now,
-                                       Cause cause = Cause::lost) const;
+  [[nodiscard]] Place pick_for_reroute(const Wish& wish, TimePoint now, Cause cause = Cause::lost) const;
 
   // The outcome of a dial. `failed` counts it, keeps `what` as the last error and may eject.
   Change failed(Backend& backend, FailureKind kind, std::string what, TimePoint now) const;
@@ -75,25 +85,37 @@ class Upstream {
   }
 
  private:
-  // With the mutex of picking_.
+  // What a pick looks at; with `active` whatever probes and ejections say.
   enum class Among : std::uint8_t { eligible, active };
-  void prepare(std::span<const Backend* const> exclude, Among among) const;
-  [[nodiscard]] std::optional<std::size_t> choose() const;
 
-  // Scratch and memory of picks; its mutex guards all of it.
-  struct Picking {
+  // The picker, its scratch and memory; the mutex guards all of it, as every function here wants.
+  struct Picking final : balance::Field {
+    Picking(const Upstream& of, std::vector<balance::Member> members)
+        : upstream(of), picker(of.balancing_.rules, std::move(members)) {}
+    [[nodiscard]] balance::View look(std::size_t member) const override;
+    [[nodiscard]] balance::Wish prepare(const Wish& wish, TimePoint now, Among in_panic);
+    [[nodiscard]] std::optional<std::size_t> choose(const balance::Wish& wish) {
+      return picker.pick(*this, wish, rng);
+    }
+
+    const Upstream& upstream;
     std::mutex mutex;
     balance::Rng rng;
-    balance::RoundRobin turns;
-    std::vector<balance::View> views;
+    balance::Picker picker;
+    std::unordered_map<const Backend*, std::size_t> indexes;
     std::vector<std::size_t> excluded;
+    std::vector<std::size_t> full;              // found out by this pick
+    std::optional<std::uint64_t> arranged_for;  // UpstreamState::changes
+    Among among = Among::eligible;              // that it is arranged for
+    bool panic = false;                         // as of arranged_for
+    TimePoint now;
   };
-
   const std::string name_;
-  const balance::Policy policy_;
+  const Balancing balancing_;
   const std::vector<std::shared_ptr<Backend>> members_;
   const std::shared_ptr<UpstreamState> state_;
   const Outlier outlier_;
+  const bool share_a_state_;  // false in tests only: then nobody tells when something changes
   mutable Picking picking_;
 };
 

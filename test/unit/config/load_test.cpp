@@ -57,7 +57,7 @@ TEST_CASE("values of every type are read, comments are skipped") {
   CHECK(route.ping.interval == seconds(0));
   CHECK(route.ping.timeout == seconds(10));
   const Upstream& upstream = config.upstreams.at(0);
-  CHECK(upstream.policy == Policy::round_robin);
+  CHECK(upstream.policy == Policy{PolicyKind::round_robin, {}, {}});
   REQUIRE(upstream.tls);
   CHECK(upstream.tls->verify == UpstreamTls::Verify::no);
   CHECK(upstream.tls->certificate.empty());

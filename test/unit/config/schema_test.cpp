@@ -128,7 +128,7 @@ TEST_CASE("the schema tells defaults, words and required keys") {
   CHECK(route["max_message"]["default"] == "64MiB");
   CHECK(route["ping"]["properties"]["interval"]["default"] == "20s");
   const json& upstream = properties["upstreams"]["items"];
-  CHECK(upstream["required"] == json::array({"name", "backends"}));
+  CHECK(upstream["required"] == json::array({"name"}));
   const json& reroute = route["reroute"]["properties"];
   CHECK(reroute["on"]["default"] == json::array({"lost", "unhealthy", "draining", "rebalance"}));
   CHECK(reroute["on"]["uniqueItems"] == true);
@@ -136,7 +136,11 @@ TEST_CASE("the schema tells defaults, words and required keys") {
   CHECK(reroute["close_codes"]["default"] == json::array({1001, 1012, 1013}));
   CHECK(reroute["resend"]["default"] == "incomplete");
   CHECK(reroute["resend"]["anyOf"][1]["required"] == json::array({"unanswered"}));
-  CHECK(upstream["properties"]["policy"]["enum"] == json::array({"least_connections", "round_robin"}));
+  const json& policy = upstream["properties"]["policy"];
+  CHECK(policy["anyOf"][0]["enum"] ==
+        json::array({"least_connections", "round_robin", "two_choices", "random"}));
+  CHECK(policy["anyOf"][1]["pattern"] == "^hash:(ip|path|(header|cookie|query):.+)$");
+  CHECK(policy["default"] == "least_connections");
 }
 
 }  // namespace

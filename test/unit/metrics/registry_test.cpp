@@ -38,6 +38,7 @@ Sample one_backend() {
   backend.state = "draining";
   backend.failures = {{"timeout", 2}};
   backend.probes = {{"pass", 7}, {"fail", 1}};
+  sample.balancing = {{"chat", 3, {{"served", 2}}, {{"honoured", 7}}}};
   sample.reroutes = {{"chat", "lost", "attached", 4}};
   return sample;
 }
@@ -117,6 +118,18 @@ TEST_CASE("backend series come from the sample and vanish with it") {
   CHECK(registry.text().find("127.0.0.1:9001") == std::string::npos);
 }
 
+TEST_CASE("an upstream has series of a queue and of cookies where it has those") {
+  Sample sample;
+  sample.balancing = {{"plain", 0, {}, {}}, {"chat", 3, {{"served", 2}, {"full", 1}}, {{"honoured", 7}}}};
+  const Registry registry(1, 1, {"1", "2"}, [&sample] { return sample; });
+  const std::string text = registry.text();
+  CHECK(has_line(text, R"(holdfast_queued_sessions{upstream="chat"} 3)"));
+  CHECK(has_line(text, R"(holdfast_queue_waits_total{upstream="chat",result="served"} 2)"));
+  CHECK(has_line(text, R"(holdfast_queue_waits_total{upstream="chat",result="full"} 1)"));
+  CHECK(has_line(text, R"(holdfast_sticky_total{upstream="chat",result="honoured"} 7)"));
+  CHECK(text.find("plain") == std::string::npos);
+}
+
 TEST_CASE("counters of a route survive a reload that asks for them again") {
   Registry registry(1, 1, {}, nullptr);
   RouteCells& first = registry.route(0, "r");
@@ -151,6 +164,10 @@ TEST_CASE("every promised name is exposed") {
                                        "holdfast_backend_up",
                                        "holdfast_backend_state",
                                        "holdfast_backend_picks_total",
+                                       "holdfast_backend_weight",
+                                       "holdfast_queued_sessions",
+                                       "holdfast_queue_waits_total",
+                                       "holdfast_sticky_total",
                                        "holdfast_backend_failures_total",
                                        "holdfast_probe_total",
                                        "holdfast_probe_duration_seconds",

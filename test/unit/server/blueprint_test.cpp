@@ -65,6 +65,46 @@ TEST_CASE("a good config becomes listeners, routes in order and destinations") {
   CHECK(serving.destinations[0]->upstream->policy() == balance::Policy::round_robin);
 }
 
+TEST_CASE("ranks, zones and cookies of the config reach the upstream") {
+  Setting all;
+  config::Config config = loaded();
+  config.zone = "a";
+  config.upstreams[0].backends[0].rank = config::BackendConfig::Rank::backup;
+  config.upstreams[1].sticky.emplace();
+  const Blueprint drawn = all.draw(config);
+  const auto& chat = *drawn.serving->destinations[0];
+  for (int n = 0; n < 4; ++n) CHECK(chat.upstream->pick()->backend().address() == "127.0.0.1:9002");
+  CHECK(chat.sticky == nullptr);
+  const auto& news = *drawn.serving->destinations[1];
+  REQUIRE(news.sticky != nullptr);
+  const auto now = std::chrono::system_clock::now();
+  const std::string value = news.sticky->issue(0, 1, now, std::chrono::seconds(9));
+  // The same process reads it after a reload, another one does not.
+  CHECK(all.draw(config, 2).serving->destinations[1]->sticky->read(value, now).has_value());
+  Setting other;
+  CHECK_FALSE(other.draw(config).serving->destinations[1]->sticky->read(value, now).has_value());
+}
+
+TEST_CASE("only backends that are added to an upstream that was there begin a slow start") {
+  Setting all;
+  const config::Config before = loaded();
+  const Blueprint first = all.draw(before);
+  const TimePoint now = Clock::now();
+  begin_slow_starts(config::Config{}, *first.serving, now);
+  for (const auto& backend : first.serving->destinations[0]->upstream->backends())
+    CHECK(backend->came_at() == TimePoint{});
+  config::Config after = before;
+  after.upstreams[0].backends.push_back(after.upstreams[0].backends[0]);
+  std::string why;
+  after.upstreams[0].backends[2].address =
+      *config::parse_address("127.0.0.1:9003", config::AddressUse::backend, why);
+  const Blueprint second = all.draw(after, 2);
+  begin_slow_starts(before, *second.serving, now);
+  const auto backends = second.serving->destinations[0]->upstream->backends();
+  CHECK(backends[0]->came_at() == TimePoint{});
+  CHECK(backends[2]->came_at() == now);
+}
+
 TEST_CASE("publishing sets the limits of routes and backends that live on") {
   Setting all;
   const config::Config config = loaded();

@@ -76,14 +76,14 @@ TEST_CASE("in a panic lost sessions get any backend, moved ones only eligible on
   members[1]->set_health(Health::unhealthy);
   const Backend* const exclude[] = {members[2].get()};
   const auto find = [&](Cause cause, std::span<const Backend* const> but = {}) {
-    return one.pick_for_reroute(but, Clock::now(), cause).seat.has_value();
+    return one.pick_for_reroute(Wish{but}, Clock::now(), cause).seat.has_value();
   };
   CHECK(find(Cause::lost, exclude));
   CHECK(find(Cause::closing, exclude));
   CHECK_FALSE(find(Cause::draining, exclude));
   CHECK(find(Cause::draining));
   CHECK_FALSE(find(Cause::unhealthy));
-  CHECK_FALSE(one.has_place(exclude));
+  CHECK_FALSE(one.has_place(Wish{exclude}));
   members[0]->set_health(Health::healthy);
   CHECK(find(Cause::unhealthy));
 }

@@ -130,7 +130,7 @@ TEST_CASE("a reroute waits for a backend with too many dials under way, where wa
   std::vector<Upstream::Place> places;
   for (std::uint32_t n = 0; n < 2 * UpstreamState::most_connecting; ++n) {
     const Backend* const lost[] = {members[0].get()};
-    places.push_back(one.pick_for_reroute(lost, begun));
+    places.push_back(one.pick_for_reroute(Wish{lost}, begun));
     REQUIRE(places.back().dialling.has_value());
   }
   CHECK(members[1]->dialling() == UpstreamState::most_connecting);
@@ -139,7 +139,7 @@ TEST_CASE("a reroute waits for a backend with too many dials under way, where wa
 
   const Backend* const lost[] = {members[0].get()};
   const auto picks = members[1]->picks() + members[2]->picks();
-  const Upstream::Place none = one.pick_for_reroute(lost, begun);
+  const Upstream::Place none = one.pick_for_reroute(Wish{lost}, begun);
   CHECK_FALSE(none.seat.has_value());
   CHECK(none.busy == Upstream::Busy::yes);
   CHECK(members[1]->picks() + members[2]->picks() == picks);
@@ -149,7 +149,7 @@ TEST_CASE("a reroute waits for a backend with too many dials under way, where wa
   members[0]->set_health(Health::unhealthy);
   CHECK(one.pick_for_reroute({}, begun).busy == Upstream::Busy::yes);
   places.clear();
-  CHECK(one.pick_for_reroute(lost, begun).seat.has_value());
+  CHECK(one.pick_for_reroute(Wish{lost}, begun).seat.has_value());
 }
 
 // Story: of two backends the one that answered faster got 5,313 of 9,000 sessions.
@@ -180,11 +180,11 @@ TEST_CASE("waiting for a dial to end helps nobody whose backends are excluded or
   for (std::uint32_t n = 0; n < UpstreamState::most_connecting; ++n)
     dials.push_back(*try_dialling(members[0], Clock::now()));
   const Backend* const both[] = {members[0].get(), members[1].get()};
-  CHECK(one.pick_for_reroute(both, begun).busy == Upstream::Busy::no);
+  CHECK(one.pick_for_reroute(Wish{both}, begun).busy == Upstream::Busy::no);
   const Backend* const second[] = {members[1].get()};
-  CHECK(one.pick_for_reroute(second, begun).busy == Upstream::Busy::yes);
+  CHECK(one.pick_for_reroute(Wish{second}, begun).busy == Upstream::Busy::yes);
   members[0]->set_admin_state(AdminState::draining);
-  CHECK(one.pick_for_reroute(second, begun).busy == Upstream::Busy::no);
+  CHECK(one.pick_for_reroute(Wish{second}, begun).busy == Upstream::Busy::no);
 }
 
 TEST_CASE("an upstream knows the state of its backends") {

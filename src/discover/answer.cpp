@@ -1,0 +1,156 @@
+#include "holdfast/discover/answer.hpp"
+
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <netinet/in.h>
+#include <resolv.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <utility>
+
+namespace holdfast::discover {
+
+namespace {
+
+constexpr std::size_t srv_fixed = 6;  // priority, weight, port
+constexpr std::uint32_t most_weight = 256;
+
+Error garbage() {
+  return {Failure::garbage, Side::backend, Retry::other_backend, "not a DNS answer"};
+}
+
+config::SocketAddress with_port(config::SocketAddress address, std::uint16_t port) {
+  // sin_port and sin6_port lie at the same place.
+  reinterpret_cast<sockaddr_in*>(&address.storage)->sin_port = htons(port);
+  return address;
+}
+
+void take_address(int family, const unsigned char* bytes, Answer& answer) {
+  config::SocketAddress address;
+  if (family == AF_INET) {
+    sockaddr_in four{};
+    four.sin_family = AF_INET;
+    std::memcpy(&four.sin_addr, bytes, sizeof four.sin_addr);
+    std::memcpy(&address.storage, &four, sizeof four);
+    address.length = sizeof four;
+  } else {
+    sockaddr_in6 six{};
+    six.sin6_family = AF_INET6;
+    std::memcpy(&six.sin6_addr, bytes, sizeof six.sin6_addr);
+    std::memcpy(&address.storage, &six, sizeof six);
+    address.length = sizeof six;
+  }
+  answer.addresses.push_back(address);
+}
+
+bool take_service(const ns_msg& message, const ns_rr& record, Answer& answer) {
+  const unsigned char* data = ns_rr_rdata(record);
+  if (ns_rr_rdlen(record) <= srv_fixed) return false;
+  std::array<char, NS_MAXDNAME> target{};
+  if (dn_expand(ns_msg_base(message), ns_msg_end(message), data + srv_fixed, target.data(),
+                static_cast<int>(target.size())) < 0)
+    return false;
+  Service service;
+  service.priority = static_cast<std::uint16_t>(ns_get16(data));
+  service.weight = static_cast<std::uint16_t>(ns_get16(data + 2));
+  service.port = static_cast<std::uint16_t>(ns_get16(data + 4));
+  service.target = target.data();
+  // "." says that there is no such service (RFC 2782).
+  if (service.port != 0 && !service.target.empty() && service.target != ".")
+    answer.services.push_back(std::move(service));
+  return true;
+}
+
+// The text of a numeric address and its socket address, as a configuration would have them.
+std::optional<config::BackendConfig> backend_at(const config::SocketAddress& address, std::uint16_t port,
+                                                std::uint32_t weight) {
+  std::array<char, INET6_ADDRSTRLEN> host{};
+  const bool is_v6 = address.family() == AF_INET6;
+  const void* bytes =
+      is_v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr)
+            : static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr);
+  inet_ntop(address.family(), bytes, host.data(), host.size());
+  const std::string text =
+      (is_v6 ? "[" + std::string(host.data()) + "]" : std::string(host.data())) + ":" + std::to_string(port);
+  std::string why;
+  auto parsed = config::parse_address(text, config::AddressUse::backend, why);
+  if (!parsed) return std::nullopt;
+  parsed->sockets = {with_port(address, port)};
+  config::BackendConfig backend;
+  backend.address = std::move(*parsed);
+  backend.weight = weight;
+  return backend;
+}
+
+// A name server rotates its records: only a sorted list shows whether anything has changed.
+std::vector<config::BackendConfig> sorted(std::map<std::string, config::BackendConfig> by_text) {
+  std::vector<config::BackendConfig> backends;
+  for (auto& [text, backend] : by_text) backends.push_back(std::move(backend));
+  return backends;
+}
+
+}  // namespace
+
+Result<Answer> parse_answer(std::span<const unsigned char> bytes) {
+  ns_msg message;
+  if (ns_initparse(bytes.data(), static_cast<int>(bytes.size()), &message) != 0) return garbage();
+  Answer answer;
+  std::uint32_t ttl = UINT32_MAX;
+  const auto count = std::min<std::size_t>(ns_msg_count(message, ns_s_an), most_records);
+  for (std::size_t n = 0; n < count; ++n) {
+    ns_rr record;
+    if (ns_parserr(&message, ns_s_an, static_cast<int>(n), &record) != 0) return garbage();
+    const int type = ns_rr_type(record);
+    if (type == ns_t_a && ns_rr_rdlen(record) == sizeof(in_addr)) {
+      take_address(AF_INET, ns_rr_rdata(record), answer);
+    } else if (type == ns_t_aaaa && ns_rr_rdlen(record) == sizeof(in6_addr)) {
+      take_address(AF_INET6, ns_rr_rdata(record), answer);
+    } else if (type == ns_t_srv) {
+      if (!take_service(message, record, answer)) return garbage();
+    } else if (type != ns_t_cname) {
+      continue;
+    }
+    ttl = std::min<std::uint32_t>(ttl, ns_rr_ttl(record));
+  }
+  // RFC 2181 section 8: the highest bit is no number of seconds.
+  answer.ttl = std::chrono::seconds(ttl == UINT32_MAX || ttl > INT32_MAX ? 0 : ttl);
+  return answer;
+}
+
+std::vector<config::BackendConfig> backends_of(
+    const std::vector<Service>& services, const std::vector<std::vector<config::SocketAddress>>& addresses) {
+  std::uint32_t first = UINT32_MAX;
+  std::uint32_t heaviest = 1;
+  for (std::size_t n = 0; n < services.size(); ++n) {
+    if (!addresses[n].empty()) first = std::min<std::uint32_t>(first, services[n].priority);
+  }
+  for (const Service& service : services) {
+    if (service.priority == first) heaviest = std::max<std::uint32_t>(heaviest, service.weight);
+  }
+  std::map<std::string, config::BackendConfig> found;
+  for (std::size_t n = 0; n < services.size(); ++n) {
+    if (services[n].priority != first) continue;
+    const std::uint32_t scaled =
+        heaviest <= most_weight ? services[n].weight : services[n].weight * most_weight / heaviest;
+    for (const config::SocketAddress& address : addresses[n]) {
+      auto backend = backend_at(address, services[n].port, std::max<std::uint32_t>(1, scaled));
+      if (backend) found.try_emplace(backend->address.text, *backend);
+    }
+  }
+  return sorted(std::move(found));
+}
+
+std::vector<config::BackendConfig> backends_of(const std::vector<config::SocketAddress>& addresses,
+                                               std::uint16_t port) {
+  std::map<std::string, config::BackendConfig> found;
+  for (const config::SocketAddress& address : addresses) {
+    auto backend = backend_at(address, port, 1);
+    if (backend) found.try_emplace(backend->address.text, *backend);
+  }
+  return sorted(std::move(found));
+}
+
+}  // namespace holdfast::discover

@@ -1,0 +1,48 @@
+#pragma once
+// A handshake's first seat: by its sticky cookie, by the policy, or after a wait in the queue. Private to
+// frontend.
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+
+#include "frontend/watch.hpp"
+#include "holdfast/dial/dial.hpp"
+#include "holdfast/frontend/setup_thread.hpp"
+#include "holdfast/session/attempt.hpp"
+#include "holdfast/ws/handshake.hpp"
+
+namespace holdfast::frontend {
+
+struct Seated {
+  enum class Why : std::uint8_t {
+    nobody,  ///< no backend is eligible
+    full,    ///< those that are have no room, and so has the queue
+    waited,  ///< nobody left in time
+    client_is_gone,
+  };
+  std::optional<upstream::Seat> seat;
+  std::shared_ptr<const dial::Destination>
+      destination;        ///< whose seat it is: a reload may have come meanwhile
+  Why why = Why::nobody;  ///< there is none
+};
+
+/// `preferred`: the member that the client's cookie names. Waits at most until `deadline`, and not at all
+/// where the upstream has no queue. `watch`: the client's.
+[[nodiscard]] boost::asio::awaitable<Seated> find_seat(SetupThread& thread,
+                                                       std::shared_ptr<const dial::Destination> destination,
+                                                       std::optional<std::size_t> preferred,
+                                                       std::optional<std::uint64_t> hash_key,
+                                                       TimePoint deadline, Watch& watch);
+
+/// The member that the request's cookie leads to, if the upstream has cookies and there is a good one;
+/// counts.
+[[nodiscard]] std::optional<std::size_t> member_of_cookie(const dial::Destination& destination,
+                                                          const ws::RequestHead& head);
+
+/// The Set-Cookie that a session's 101 carries; none where the upstream has no cookies.
+[[nodiscard]] std::optional<ws::ExtraField> sticky_field(const dial::Destination& destination,
+                                                         const upstream::Backend& backend,
+                                                         const session::SessionId& id);
+
+}  // namespace holdfast::frontend
