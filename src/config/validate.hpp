@@ -9,5 +9,7 @@ namespace holdfast::config {
 void validate(const Config& config, Problems& problems);
 /// Probes and ejections of one upstream.
 void validate_health(const Upstream& upstream, const std::string& place, Problems& problems);
+/// Limits of listeners and routes.
+void validate_protection(const Config& config, Problems& problems);
 
 }  // namespace holdfast::config

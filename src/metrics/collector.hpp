@@ -25,6 +25,7 @@ class Registry::Collector : public prometheus::Collectable {
   void reroutes(Families& out, const Sample& sample) const;
   void durations(Families& out) const;
   void backends(Families& out, const Sample& sample) const;
+  void protection(Families& out, const Sample& sample) const;
   void process(Families& out, const Sample& sample) const;
 
   const Registry& registry_;

@@ -5,6 +5,7 @@
 #include "holdfast/config/diff.hpp"
 #include "server/panic.hpp"
 #include "server/process.hpp"
+#include "server/protection_status.hpp"
 #include "server/release.hpp"
 #include "version.hpp"
 
@@ -66,7 +67,9 @@ std::string Server::Process::metrics_text() {
 metrics::Sample Server::Process::sample() const {
   metrics::Sample sample;
   sample.generation = generation_;
-  for (const auto& destination : present_.get()->destinations) {
+  const auto serving = present_.get();
+  sample_protection(*serving, sample);
+  for (const auto& destination : serving->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
     sample.panics.push_back({destination->settings.name, destination->upstream->panics() ? 1U : 0U});
     for (const auto& backend : destination->upstream->backends()) {
@@ -152,11 +155,14 @@ nlohmann::json Server::Process::status() {
     listeners.push_back({{"name", listener.settings.name},
                          {"bind", planes_->listeners->bound_address(listener.key)},
                          {"tls", listener.tls != nullptr},
-                         {"sessions", planes_->registry.open_sessions(listener.settings.name)}});
+                         {"sessions", planes_->registry.open_sessions(listener.settings.name)},
+                         {"protection", protection_status(listener)}});
   }
   nlohmann::json routes = nlohmann::json::array();
   for (const frontend::RouteEntry& route : serving->routes) {
-    routes.push_back({{"name", route.state->name()}, {"upstream", route.destination->upstream->name()}});
+    routes.push_back({{"name", route.state->name()},
+                      {"upstream", route.destination->upstream->name()},
+                      {"protection", protection_status(route)}});
   }
   nlohmann::json upstreams = nlohmann::json::array();
   for (const auto& destination : serving->destinations) {
@@ -168,6 +174,7 @@ nlohmann::json Server::Process::status() {
                          {"panic", destination->upstream->panics(census)},
                          {"eligible", census.eligible},
                          {"active", census.active},
+                         {"circuit", circuit_status(destination->upstream->state())},
                          {"policy", config::to_string(destination->settings.policy)},
                          {"backends", std::move(backends)}});
   }

@@ -276,6 +276,8 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   standby_ = nobody;
   BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
+  upstream::UpstreamState& next = *leg.seat.backend().upstream_state();
+  if (&next != upstream_state().get()) upstream_place_ = next.circuit().take_session();
   latest_ = leg.seat.shared_backend();
   latest_->count_reroute_to();
   ordered_.reset();  // what is still in the queue was about the leg before
@@ -307,7 +309,8 @@ void Session::feed_from(Peer peer) noexcept {
   source.last_received = shard_.loop().now();
   if (phase_ == Phase::settled) return;
   source.reading = Reading::frames;
-  source.paused = side(client).unsent != nullptr;
+  source.stops = 0;
+  if (side(client).unsent != nullptr) source.pause(Stop::destination);
   if (const auto early = std::move(detour().early)) consume(peer, std::as_bytes(std::span(*early)));
   if (source.leg != nullptr) shard_.loop().requeue(*this, peer);
 }
@@ -321,7 +324,7 @@ void Session::leave(Peer peer) noexcept {
   old.seat = {};
   old.carry.reset();
   old.held.reset();
-  old.paused = false;
+  old.resume(Stop::destination);
   old.leaving_since = shard_.loop().now();
   if (old.reading != Reading::ended) old.reading = Reading::discard;
   finish(peer);
@@ -396,7 +399,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   if (breaking_) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left = remaining_ms(detour().breaking_since, timeout, now);
-    if (left == 0 && side(current_).paused) {
+    if (left == 0 && side(current_).paused()) {
       detour().breaking_since = now;
     } else if (left == 0 && backend_side(current_).given == Given::whole_ones) {
       detach(reroute_.cause());
