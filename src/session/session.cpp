@@ -302,8 +302,8 @@ void Session::check_invariants() const noexcept {
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
     assert(side(feeding()).paused_for(Stop::destination) == (side(client).unsent != nullptr));
   for (const Peer peer : backend_peers()) assert(!side(peer).paused_for(Stop::rate));
-  assert(throttle_ == nullptr || throttle_->stalled == nullptr || phase_ != Phase::open ||
-         client_.paused_for(Stop::rate) || net::Loop::is_queued(*this, client));
+  assert(throttle_ == nullptr || throttle_->stalled == nullptr || phase_ != Phase::open || client_.paused() ||
+         net::Loop::is_queued(*this, client));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
   // A hand-over that takes long gives its place back early.
   if (phase_ == Phase::open && current_ != nobody && reroute_.state() != Reroute::State::handing_over)
