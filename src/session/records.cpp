@@ -17,7 +17,7 @@ void Session::record() noexcept {
   tell_moved();
   set_stranded(false);
   for (const Peer peer : backend_peers()) backend_side(peer).seat = {};
-  upstream_place_ = {};
+  leave_circuit();
   if (!shard_.surroundings().access.wants_access_records()) return;
   auto entry = std::make_unique<AccessRecord>();
   entry->story = story_.unpack();

@@ -276,8 +276,11 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   standby_ = nobody;
   BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
-  upstream::UpstreamState& next = *leg.seat.backend().upstream_state();
-  if (&next != upstream_state().get()) upstream_place_ = next.circuit().take_session();
+  const auto& next = leg.seat.backend().upstream_state();
+  if (in_circuit_ && next != upstream_state()) {
+    upstream_state()->circuit().end_session();
+    in_circuit_ = next->circuit().take_session().give_up();
+  }
   latest_ = leg.seat.shared_backend();
   latest_->count_reroute_to();
   ordered_.reset();  // what is still in the queue was about the leg before
@@ -287,6 +290,11 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   record->to = latest_->address();
   upstream_state()->count(reroute_.cause(), RerouteResult::attached);
   return record;
+}
+
+void Session::leave_circuit() noexcept {
+  if (in_circuit_) upstream_state()->circuit().end_session();
+  in_circuit_ = false;
 }
 
 // What the new leg gets before anything else: the preamble, then what is kept for it.

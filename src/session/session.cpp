@@ -16,7 +16,6 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       cells_(handover.route->cells(shard.surroundings().pump_thread)),
       open_sessions_(*handover.open_sessions),
       latest_(handover.seat.shared_backend()),
-      upstream_place_(std::move(handover.upstream_place)),
       listener_seat_(std::move(handover.listener_seat)),
       story_(handover.story),
       id_(handover.id),
@@ -34,10 +33,12 @@ Session::Session(Shard& shard, Handover& handover) noexcept
   first_.leg = std::move(handover.backend);
   first_.seat = std::move(handover.seat);
   first_.role = Role::current;
+  in_circuit_ = handover.upstream_place.give_up();
   client_.begun = client_.last_received = first_.begun = first_.last_received = started_;
 }
 
 Session::~Session() {
+  leave_circuit();
   set_stranded(false);
   withdraw_attempt();
   if (move_counted_) shard_.move_ended();

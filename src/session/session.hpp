@@ -234,7 +234,7 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool may_keep(std::uint64_t bytes) noexcept;
 
   // throttling.cpp: clients that send too fast
-  /// What the client's rate is now judged by; null = by nothing.
+  /// What the client's rate is now judged by, where there is a limit; null = by nothing.
   [[nodiscard]] Throttle* throttle() noexcept;
   /// Which rate the next bytes would exceed.
   [[nodiscard]] std::optional<metrics::RateLimit> excess_of(Throttle& throttle,
@@ -343,6 +343,9 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] Reroute::Rules reroute_rules() const noexcept;
   [[nodiscard]] Peer free_slot() noexcept;
 
+  /// It no longer counts as a session of its upstream.
+  void leave_circuit() noexcept;
+
   // records.cpp: what is told of it
   void tell_leg_lost(Peer peer) noexcept;
   void tell_leg_kept(Peer peer) noexcept;
@@ -391,7 +394,6 @@ class Session final : public net::Handler, private Timer {
   metrics::RouteCells& cells_;
   metrics::SessionCells& open_sessions_;
   std::shared_ptr<upstream::Backend> latest_;  ///< that had its messages, also when it has gone
-  upstream::Circuit::Place upstream_place_;    ///< in the circuit of latest_'s upstream
   ListenerSeat listener_seat_;
   PackedStory story_;
   SessionId id_;
@@ -399,7 +401,7 @@ class Session final : public net::Handler, private Timer {
   Side client_{ws::Sender::client};
   BackendSide first_;
   std::unique_ptr<Detour> detour_;
-  std::unique_ptr<Throttle> throttle_;  ///< once its route has limited rates
+  std::unique_ptr<Throttle> throttle_;  ///< once its route has limited rates or fragments
   Replay replay_;
   Reroute reroute_;
   BufferPtr preamble_;   ///< the first client messages, whole ones
@@ -437,9 +439,8 @@ class Session final : public net::Handler, private Timer {
   Continuity continuity_;
   std::uint8_t allowed_rsv_;
   std::uint8_t next_mark_ = 0;
-  std::uint8_t answers_ = 0;         ///< messages that the client got; at most as many as a preamble can have
-  std::uint32_t continuations_ = 0;  ///< frames of the client's message under way after its first
-  std::uint32_t preamble_end_ = 0;   ///< bytes of the whole ones captured
+  std::uint8_t answers_ = 0;        ///< messages that the client got; at most as many as a preamble can have
+  std::uint32_t preamble_end_ = 0;  ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
@@ -447,6 +448,7 @@ class Session final : public net::Handler, private Timer {
   bool swallowing_ : 1 = false;    ///< the rest of the client's message under way is thrown away
   bool compressed_ : 1 = false;    ///< the client has sent a compressed message
   bool stranded_ : 1 = false;
+  bool in_circuit_ : 1 = false;    ///< counts as a session of latest_'s upstream
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
   std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
 };

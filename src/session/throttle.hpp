@@ -1,5 +1,6 @@
 #pragma once
-// What a session whose route limits rates remembers of its client. Private to session; throttling.cpp.
+// What a session whose route limits rates or fragments remembers of its client. Private to session;
+// throttling.cpp.
 
 #include <cstdint>
 
@@ -20,6 +21,7 @@ struct Throttle {
   BufferPtr stalled;           ///< what has been read and may not be taken yet
   std::size_t read_limit = 0;  ///< as last told to the leg
   std::uint32_t pauses = 0;
+  std::uint32_t continuations = 0;  ///< frames of the message under way after its first
 };
 
 }  // namespace holdfast::session

@@ -37,8 +37,6 @@ std::size_t read_limit(const Throttle& throttle) noexcept {
 
 // While it closes, close_timeout is limit enough.
 Throttle* Session::throttle() noexcept {
-  if (!route_.has_rates.load(std::memory_order_relaxed)) [[likely]]
-    return nullptr;
   if (phase_ != Phase::open) return nullptr;
   if (throttle_ == nullptr) throttle_ = std::make_unique<Throttle>();
   throttle_->most_messages = rate_of(route_.max_messages_per_second, route_.message_burst);
@@ -120,7 +118,7 @@ void Session::look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept {
   // It is us who don't read.
   last_data_ = client_.last_received = now;
   std::uint32_t left = 0;
-  if (const Throttle* const limited = throttle(); limited != nullptr) {
+  if (const Throttle* const limited = is_off ? nullptr : throttle(); limited != nullptr) {
     left = std::max(throttle_->messages.wait_ms(limited->most_messages, now),
                     throttle_->bytes.wait_ms(limited->most_bytes, now));
   }
@@ -135,12 +133,17 @@ void Session::lift_throttle() noexcept {
   if (client_.leg != nullptr) shard_.loop().requeue(*this, client);
 }
 
-// A message may be endless without ever being large. The first frame is counted with the second.
+// A message may be endless without ever being large. Its first frame is counted with the second.
 bool Session::may_continue_message(const ws::FrameHeader& header) noexcept {
   const std::uint32_t most = route_.max_fragments.load(std::memory_order_relaxed);
-  const bool is_fine = most == 0 || continuations_ + 1 < most;
-  continuations_ = header.fin || continuations_ == UINT32_MAX ? 0 : continuations_ + 1;
-  return is_fine;
+  if (most == 0) {
+    if (throttle_ != nullptr) throttle_->continuations = 0;
+    return true;
+  }
+  if (throttle_ == nullptr) throttle_ = std::make_unique<Throttle>();
+  const std::uint32_t before = throttle_->continuations;
+  throttle_->continuations = header.fin ? 0 : before + 1;
+  return before + 1 < most;
 }
 
 }  // namespace holdfast::session

@@ -10,7 +10,8 @@ namespace holdfast::session {
 void Session::consume_client(std::span<const std::byte> data) noexcept {
   Side& source = side(client);
   const ws::Limits allowed = limits(client);
-  Throttle* const limited = throttle();
+  Throttle* const limited =
+      route_.has_rates.load(std::memory_order_relaxed) ? throttle() : nullptr;  // nothing where there is none
   StreamPoint start = stream_point();
   std::size_t begin = 0;  // of the run that is not written yet
   std::size_t position = 0;

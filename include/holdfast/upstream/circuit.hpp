@@ -39,6 +39,9 @@ class Circuit {
       if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_relaxed);
     }
 
+    /// From now on its owner knows by itself, and calls `end_session`; false if it was empty.
+    [[nodiscard]] bool give_up() noexcept { return std::exchange(count_, nullptr) != nullptr; }
+
    private:
     friend class Circuit;
     explicit Place(std::atomic<std::uint64_t>& count) noexcept : count_(&count) {}
@@ -51,6 +54,7 @@ class Circuit {
   [[nodiscard]] std::optional<Place> begin_session() noexcept;
   /// One that comes here from another upstream: never refused.
   [[nodiscard]] Place take_session() noexcept;
+  void end_session() noexcept { sessions_.fetch_sub(1, std::memory_order_relaxed); }
   /// A dial's; nothing when there are max_pending.
   [[nodiscard]] std::optional<Place> begin_dial() noexcept;
 

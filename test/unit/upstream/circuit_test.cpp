@@ -45,6 +45,11 @@ TEST_CASE("a place moves with its session and is given back once") {
   kept = other.take_session();
   CHECK(other.sessions() == 1);
   CHECK(circuit.sessions() == 0);
+  CHECK(kept.give_up());
+  CHECK_FALSE(kept.give_up());
+  CHECK(other.sessions() == 1);
+  other.end_session();
+  CHECK(other.sessions() == 0);
 }
 
 TEST_CASE("threads that take at once never exceed a limit") {
