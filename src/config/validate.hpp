@@ -9,6 +9,8 @@ namespace holdfast::config {
 void validate(const Config& config, Problems& problems);
 /// Probes and ejections of one upstream.
 void validate_health(const Upstream& upstream, const std::string& place, Problems& problems);
+/// Limits of listeners and routes.
+void validate_protection(const Config& config, Problems& problems);
 
 /// `upstream` stands at `place`.
 void validate_discovery(const Upstream& upstream, const std::string& place, Problems& problems);

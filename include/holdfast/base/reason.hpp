@@ -26,8 +26,11 @@ enum class Reason : std::uint8_t {
   reroute_refused,     ///< another backend answered 401 or 403
   kills_backends,      ///< its legs died early three times in a minute
   closed_by_operator,  ///< POST /sessions/ID/close
+  too_many_messages,   ///< above max_messages_per_second, with rate_mode "close"
+  too_many_bytes,      ///< above max_bytes_per_second, with rate_mode "close"
+  too_many_fragments,  ///< a message of more than max_fragments frames
 };
-inline constexpr std::size_t reason_count = 19;
+inline constexpr std::size_t reason_count = 22;
 
 /// A Close code of 0 means: no Close frame is written to that side.
 struct Ending {
@@ -77,6 +80,12 @@ struct Ending {
       return {"kills_backends", 1011, 1011};
     case Reason::closed_by_operator:
       return {"closed_by_operator", 1001, 1001};
+    case Reason::too_many_messages:
+      return {"too_many_messages", 1008, 1001};
+    case Reason::too_many_bytes:
+      return {"too_many_bytes", 1008, 1001};
+    case Reason::too_many_fragments:
+      return {"too_many_fragments", 1008, 1001};
   }
   return {"none", 0, 0};
 }

@@ -17,6 +17,7 @@
 #include "holdfast/config/discover.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
+#include "holdfast/config/protection.hpp"
 #include "holdfast/config/reroute.hpp"
 
 namespace holdfast::config {
@@ -71,6 +72,7 @@ struct Listener {
   std::vector<Network> trusted_peers;              // whose X-Forwarded-*/Forwarded are kept; default none
   std::uint64_t max_sessions = 100'000;            // 0 = no limit; default 100000
   milliseconds handshake_timeout{10'000};          // accept to complete head; 100 ms..10 min; default 10s
+  ListenerProtection protection;                   // its keys stand here
 
   bool operator==(const Listener&) const = default;
 };
@@ -96,6 +98,7 @@ struct Route {
   milliseconds close_timeout{5'000};        // wait for the answer to a Close; 10 ms..10 min; default 5s
   Ping ping;
   Reroute reroute;
+  RouteProtection protection;  // its keys stand here
 
   bool operator==(const Route&) const = default;
 };
@@ -153,6 +156,7 @@ struct Upstream {
   ProxyVersion proxy_protocol = ProxyVersion::off;  // off | v1 | v2; default off
   Probe probe;
   Outlier outlier;
+  CircuitBreaker circuit_breaker;
 
   bool operator==(const Upstream&) const = default;
 };

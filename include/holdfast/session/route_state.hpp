@@ -36,6 +36,7 @@ class RouteState {
     ping_interval_ms.store(clamp(route.ping.interval), std::memory_order_relaxed);
     ping_timeout_ms.store(clamp(route.ping.timeout), std::memory_order_relaxed);
     apply(route.reroute);
+    apply(route.protection);
   }
 
   /// Whether `reroute.on` has the occasion of this cause.
@@ -62,6 +63,15 @@ class RouteState {
   std::atomic<std::uint32_t> close_timeout_ms{5'000};
   std::atomic<std::uint32_t> ping_interval_ms{20'000};  ///< 0 = off
   std::atomic<std::uint32_t> ping_timeout_ms{10'000};
+
+  // config::RouteProtection; who may come is the setup plane's.
+  std::atomic<bool> has_rates{false};  ///< some of the rates is a limit
+  std::atomic<std::uint64_t> max_messages_per_second{0};
+  std::atomic<std::uint64_t> message_burst{0};
+  std::atomic<std::uint64_t> max_bytes_per_second{0};
+  std::atomic<std::uint64_t> byte_burst{0};
+  std::atomic<config::RateMode> rate_mode{config::RateMode::pause};
+  std::atomic<std::uint32_t> max_fragments{0};  ///< 0 = no limit
 
   // config::Reroute; `compression` and `secret` are the setup plane's, which has the snapshot.
   std::atomic<std::uint8_t> reroute_on{0};  ///< bits of Occasion
@@ -94,6 +104,16 @@ class RouteState {
     preamble_answers.store(reroute.preamble_answers, std::memory_order_relaxed);
     move.store(reroute.move, std::memory_order_relaxed);
     quiet_ms.store(clamp(reroute.quiet), std::memory_order_relaxed);
+  }
+  void apply(const config::RouteProtection& protection) noexcept {
+    max_messages_per_second.store(protection.max_messages_per_second, std::memory_order_relaxed);
+    message_burst.store(protection.message_burst, std::memory_order_relaxed);
+    max_bytes_per_second.store(protection.max_bytes_per_second, std::memory_order_relaxed);
+    byte_burst.store(protection.byte_burst, std::memory_order_relaxed);
+    rate_mode.store(protection.rate_mode, std::memory_order_relaxed);
+    max_fragments.store(protection.max_fragments, std::memory_order_relaxed);
+    has_rates.store(protection.max_messages_per_second != 0 || protection.max_bytes_per_second != 0,
+                    std::memory_order_relaxed);
   }
   // Half of what a Tick can tell apart (24 days): longer is "never" for a session.
   static std::uint32_t clamp(std::chrono::milliseconds duration) noexcept {
