@@ -142,13 +142,13 @@ TEST_CASE(
 
 TEST_CASE("a Close is not held up by a rate that is used up") {
   Running running;
-  limit_messages(running, 1, 1);
+  limit_bytes(running, 1, 1);  // it would have to wait for six seconds
   Ends ends = running.open();
   const TimePoint start = Clock::now();
   ends.client.send(numbered(0, 1) + close_from(Sender::client, 4000));
   CHECK(ends.backend.expect().payload == "0");
   CHECK(ends.backend.expect().code() == 4000);
-  CHECK(since(start) < Milliseconds(900));
+  CHECK(since(start) < std::chrono::seconds(5));
 }
 
 TEST_CASE(
@@ -234,14 +234,14 @@ TEST_CASE("a half-closed client's messages all arrive, as fast as it may send") 
 
 TEST_CASE("a session that ends while its client is paused ends at once, what waits is let through") {
   Running running;
-  limit_messages(running, 1, 1);
+  limit_bytes(running, 1, 1);  // for six seconds, and again
   Ends ends = running.open();
   ends.client.send(numbered(0, 4) + close_from(Sender::client, 1001));
   CHECK(ends.backend.expect().payload == "0");
   running.shard.send(std::make_unique<EndSessions>(Reason::drain, Milliseconds(0)));
   const TimePoint start = Clock::now();
   CHECK(ends.client.close_then_end() == 1001);
-  CHECK(since(start) < Milliseconds(900));
+  CHECK(since(start) < std::chrono::seconds(5));
   CHECK(running.notes.next_record()->reason == Reason::drain);
 }
 
