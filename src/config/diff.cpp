@@ -57,6 +57,7 @@ std::string parts(const Listener& old, const Listener& now) {
       .compare("trusted_peers", old.trusted_peers, now.trusted_peers)
       .compare("max_sessions", old.max_sessions, now.max_sessions)
       .compare("handshake_timeout", old.handshake_timeout, now.handshake_timeout)
+      .compare("limits by address or rate", old.protection, now.protection)
       .text();
 }
 
@@ -74,6 +75,7 @@ std::string parts(const Route& old, const Route& now) {
       .compare("ping", old.ping, now.ping)
       .compare("reroute", old.reroute, now.reroute)
       .compare("auth", old.auth, now.auth)
+      .compare("origins, access or rates", old.protection, now.protection)
       .text();
 }
 
@@ -97,6 +99,7 @@ std::string parts(const Upstream& old, const Upstream& now) {
       .compare("proxy_protocol", old.proxy_protocol, now.proxy_protocol)
       .compare("probe", old.probe, now.probe)
       .compare("outlier", old.outlier, now.outlier)
+      .compare("circuit_breaker", old.circuit_breaker, now.circuit_breaker)
       .text();
 }
 

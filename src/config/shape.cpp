@@ -6,6 +6,7 @@
 
 #include "config/shape_auth.hpp"
 #include "config/shape_balancing.hpp"
+#include "config/shape_protection.hpp"
 #include "config/text_checks.hpp"
 #include "config/units.hpp"
 #include "config/words.hpp"
@@ -108,7 +109,7 @@ void listener(Visitor& v, Listener& l) {
   trusted_peers(v, l.trusted_peers);
   number(v, {"max_sessions"}, l.max_sessions, {0, 1'000'000'000});
   v.duration({"handshake_timeout"}, l.handshake_timeout, from_to(milliseconds(100), minutes(10)));
-  v.later({"max_handshakes_per_second", "max_sessions_per_ip"});
+  shape_protection(v, l.protection);
 }
 
 void ping(Visitor& v, Ping& p) {
@@ -166,8 +167,8 @@ void route(Visitor& v, Route& r) {
   object(v, {"ping"}, r.ping, ping);
   object(v, {"reroute"}, r.reroute, reroute);
   object(v, {"auth"}, r.auth, describe_auth);
-  v.later({"feed", "origins", "max_messages_per_second", "strip_prefix", "set_headers", "remove_headers",
-           "request_id"});
+  shape_protection(v, r.protection);
+  v.later({"feed", "strip_prefix", "set_headers", "remove_headers", "request_id"});
 }
 
 void probe(Visitor& v, Probe& p) {
@@ -277,6 +278,7 @@ void upstream(Visitor& v, Upstream& u) {
   object(v, {"rebalance"}, u.rebalance, rebalance);
   choice(v, {"proxy_protocol"}, u.proxy_protocol);
   object(v, {"outlier"}, u.outlier, outlier);
+  object(v, {"circuit_breaker"}, u.circuit_breaker, shape_circuit_breaker);
   v.later({"source"});
 }
 

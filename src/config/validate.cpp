@@ -227,6 +227,7 @@ void validate(const Config& config, Problems& problems) {
   check_rebalance(config, problems);
   check_balancing(config, problems);
   check_admin(config.admin, problems);
+  validate_protection(config, problems);
 }
 
 }  // namespace holdfast::config

@@ -25,6 +25,7 @@ inline constexpr std::array<std::string_view, 2> hold_unit_words{"frame", "messa
 inline constexpr std::array<std::string_view, 3> compression_words{"pin", "strip", "pass"};
 inline constexpr std::array<std::string_view, 3> jwt_algorithm_words{"HS256", "RS256", "ES256"};
 inline constexpr std::array<std::string_view, 2> move_order_words{"make_first", "break_first"};
+inline constexpr std::array<std::string_view, 2> rate_mode_words{"pause", "close"};
 
 template <class Enum>
 std::span<const std::string_view> words();
@@ -75,6 +76,10 @@ inline std::span<const std::string_view> words<JwtAlgorithm>() {
 template <>
 inline std::span<const std::string_view> words<MoveOrder>() {
   return move_order_words;
+}
+template <>
+inline std::span<const std::string_view> words<RateMode>() {
+  return rate_mode_words;
 }
 
 }  // namespace holdfast::config

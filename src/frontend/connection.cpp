@@ -23,7 +23,7 @@ constexpr std::size_t most_backends = 3;
 constexpr std::size_t read_chunk_bytes = 4096;
 // How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
 constexpr std::chrono::seconds patience_when_crowded{2};
-// A client that comes back at once would find the same.
+// Without a limit that knows better: a client that comes back at once would find the same.
 constexpr std::string_view retry_after = "Retry-After: 2\r\n";
 
 TlsResult tls_result(const Error& error) {
@@ -57,15 +57,31 @@ Connection::Connection(SetupThread& thread, Accepted accepted)
       deadline_(accepted.when) {
   if (listener_ == nullptr) return;
   deadline_ = accepted.when + listener_->settings.handshake_timeout;
-  const std::uint64_t most = listener_->settings.max_sessions;
-  over_limit_ = most != 0 && listener_->state->load.connections.load(std::memory_order_relaxed) >= most;
-  if (!over_limit_) listener_seat_ = session::ListenerSeat(listener_->state->load);
-  const bool begins_plain = listener_->tls == nullptr ||
-                            listener_->settings.proxy_protocol == config::Listener::ProxyHeader::required;
-  auto leg = begins_plain ? net::make_plain_leg(std::move(accepted.socket))
-                          : net::make_tls_server_leg(std::move(accepted.socket), *listener_->tls);
-  client_ = std::make_unique<net::AsyncLeg>(thread.io(), std::move(leg), Side::client);
+  listener_seat_ = session::ListenerSeat::take(listener_->state->load, listener_->settings.max_sessions);
+  if (listener_->settings.proxy_protocol == config::Listener::ProxyHeader::required) {
+    make_leg(net::make_plain_leg(std::move(accepted.socket)));
+  } else if (admit_address()) {
+    if (listener_->tls == nullptr) {
+      make_leg(net::make_plain_leg(std::move(accepted.socket)));
+    } else {
+      make_leg(net::make_tls_server_leg(std::move(accepted.socket), *listener_->tls));
+    }
+  }
+}
+
+void Connection::make_leg(std::unique_ptr<net::Leg> leg) {
+  client_ = std::make_unique<net::AsyncLeg>(thread_.io(), std::move(leg), Side::client);
   client_->expires_at(deadline_);
+}
+
+// Floods end here: what is closed for its rate has no line in the access log, only its counters.
+bool Connection::admit_address() {
+  refused_ = admit(*listener_, peer_, to_tick(Clock::now()), listener_seat_);
+  if (!refused_ || refused_->status != 0) return true;
+  cells().handshake(refused_->result());
+  cells().refuse(refused_->why);
+  if (refused_->why == metrics::Refusal::denied) record(0, refused_->what);
+  return false;
 }
 
 Connection::Step Connection::read_proxy_header() {
@@ -86,10 +102,8 @@ Connection::Step Connection::read_proxy_header() {
   }
   told_ = std::move(header.value());
   if (told_.is_told()) peer_ = told_.source;
-  if (listener_->tls == nullptr) co_return true;
-  auto leg = net::make_tls_server_leg(client_->release(), *listener_->tls);
-  client_ = std::make_unique<net::AsyncLeg>(thread_.io(), std::move(leg), Side::client);
-  client_->expires_at(deadline_);
+  if (!admit_address()) co_return false;
+  if (listener_->tls != nullptr) make_leg(net::make_tls_server_leg(client_->release(), *listener_->tls));
   co_return true;
 }
 
@@ -167,16 +181,24 @@ Connection::Step Connection::choose_route() {
     co_return false;
   }
   request_ = std::move(request.value());
-  if (over_limit_ || !around().budget->fits(1)) {
-    const char* why = over_limit_ ? "this listener has max_sessions already" : "out of file descriptors";
-    ws::Rejection rejection{503, why, std::string(retry_after)};
-    co_await answer(std::move(rejection), HandshakeResult::limit);
+  if (!refused_ && !around().budget->fits(1))
+    refused_ = Refused{metrics::Refusal::descriptors, 503, "out of file descriptors", 2};
+  if (refused_) {
+    Refused refused = *std::move(refused_);
+    co_await answer(std::move(refused));
     co_return false;
   }
   route_ = serving_->match(*listener_, *request_);
   if (route_ == nullptr) {
     ws::Rejection rejection{404, "no route takes this host and path", {}};
     co_await answer(std::move(rejection), HandshakeResult::no_route);
+    co_return false;
+  }
+  refused_ = admit(*route_, peer_, *head_);
+  if (!refused_) refused_ = admit(route_->destination->upstream->state(), upstream_place_, pending_);
+  if (refused_) {
+    Refused refused = *std::move(refused_);
+    co_await answer(std::move(refused));
     co_return false;
   }
   co_return true;
@@ -227,7 +249,12 @@ Connection::Step Connection::find_backend() {
     }
     if (!seated.seat) break;
     std::optional<upstream::Seat> seat = std::exchange(seated.seat, std::nullopt);
-    if (!tried.empty() && !retries.may_retry(Clock::now())) break;
+    // Who was refused by a backend's kernel has cost nobody anything.
+    const bool is_free = tried.empty() || (last && last->failure == Failure::refused);
+    if (!is_free && !retries.may_retry(Clock::now())) {
+      destination_->upstream->state().circuit().count(upstream::Circuit::Break::retries);
+      break;
+    }
     tried.push_back(&seat->backend());
     Error error;
     const Try outcome = co_await try_backend(*seat, deadline, watch.give_up(), error);
@@ -238,6 +265,7 @@ Connection::Step Connection::find_backend() {
       co_return false;
     }
     if (outcome == Try::accepted) {
+      pending_ = {};
       destination_->upstream->succeeded(*seat);
       seat_ = std::move(seat);
       co_return true;
@@ -246,6 +274,7 @@ Connection::Step Connection::find_backend() {
     last = std::move(error);
     if (last->retry == Retry::no) break;
   }
+  pending_ = {};
   if (seated.why == Seated::Why::client_is_gone) {
     cells().handshake(HandshakeResult::client_gone);
     record(0, "closed while it waited for a place");
@@ -289,6 +318,7 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
   if (got.head.status() != 101) {
     const unsigned status = got.head.status();
     note_answer(thread_, destination, seat, status);
+    pending_ = {};
     leg->obey(nullptr);
     cells().handshake(HandshakeResult::backend_answer);
     record(status, "answer of backend " + seat.backend().address());
@@ -332,7 +362,8 @@ asio::awaitable<void> Connection::hand_over() {
   auto handover = std::make_unique<session::Handover>(std::move(*seat_));
   handover->client = client_->release();
   handover->backend = backend_->release();
-  handover->listener_seat = std::move(listener_seat_);
+  handover->upstream_place = std::move(upstream_place_);
+  handover->listener_seat = *std::move(listener_seat_);
   handover->route = route_->state;
   handover->open_sessions =
       route_->open_sessions[serving_->index_of(*listener_)][(*fewest)->surroundings().pump_thread];
@@ -391,6 +422,12 @@ asio::awaitable<void> Connection::answer(ws::Rejection rejection, HandshakeResul
   const std::string text = ws::build_error_answer(rejection);
   auto written = co_await client_->write_all(text);
   if (written) co_await client_->linger();
+}
+
+asio::awaitable<void> Connection::answer(Refused refused) {
+  cells().refuse(refused.why);
+  ws::Rejection rejection{refused.status, std::move(refused.what), refused.retry_after()};
+  co_await answer(std::move(rejection), refused.result());
 }
 
 ws::ForwardedBy Connection::forwarded_by() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/admission.hpp"
 #include "frontend/authorising.hpp"
 #include "frontend/seating.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
@@ -48,6 +49,10 @@ class Connection {
                                                     std::string detail);
   [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last,
                                                             Seated::Why why);
+  /// As soon as the client's address is known. False: it is closed without a word.
+  [[nodiscard]] bool admit_address();
+  [[nodiscard]] boost::asio::awaitable<void> answer(Refused refused);
+  void make_leg(std::unique_ptr<net::Leg> leg);
   void record(unsigned status, std::string detail);
   [[nodiscard]] ws::ForwardedBy forwarded_by() const;
   [[nodiscard]] const SetupThread::Surroundings& around() const noexcept { return thread_.surroundings(); }
@@ -63,9 +68,9 @@ class Connection {
   config::SocketAddress peer_;  ///< the client's, also where a load balancer has connected for it
   net::ProxyHeader told_;       ///< by that one
   TimePoint accepted_at_;
-  TimePoint deadline_;  ///< handshake_timeout from accept
-  session::ListenerSeat listener_seat_;
-  bool over_limit_ = false;
+  TimePoint deadline_;                                  ///< handshake_timeout from accept
+  std::optional<session::ListenerSeat> listener_seat_;  ///< nothing: there was none left
+  std::optional<Refused> refused_;                      ///< to be answered once its request is here
   std::unique_ptr<net::AsyncLeg> client_;
 
   std::optional<ws::RequestHead> head_;
@@ -76,6 +81,9 @@ class Connection {
   std::string certificate_subject_;               ///< of the client's; empty = it has shown none
   std::string request_stem_;                      ///< for every backend that is tried
   std::optional<net::ProxyHeader> for_backends_;  ///< what they are told in front of it
+
+  upstream::Circuit::Place upstream_place_;
+  upstream::Circuit::Place pending_;  ///< until its backend has answered
 
   // The backend that has accepted.
   std::optional<upstream::Seat> seat_;

@@ -51,14 +51,6 @@ Goal goal_of(const Serving& serving, const Attempt& attempt) {
   return {};
 }
 
-void charge_retry_budget(upstream::UpstreamState& state, const Attempt& attempt) {
-  if (attempt.retry > 0) {
-    state.retries().reroute_retries(Clock::now());
-  } else {
-    state.retries().first_try(Clock::now());
-  }
-}
-
 upstream::Wish wish_of(const Attempt& attempt) {
   const bool evens_out = occasion(attempt.cause) == Occasion::rebalance;
   return {attempt.exclude, attempt.hash_key,
@@ -110,6 +102,10 @@ void Desk::serve(Line& line) {
     }
     const Fate fate = look_at(line, *serving, attempt);
     if (fate == Fate::paced) return;
+    if (fate == Fate::slowed) {
+      ++place;
+      continue;
+    }
     if (fate == Fate::waits) {
       busy_but = wishes;
       ++place;
@@ -143,6 +139,15 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
     answer(*attempt, found ? AttemptResult::ready : AttemptResult::nobody, nobody_in(upstream));
     return Fate::over;
   }
+  // The upstream as a whole: who is lost is held meanwhile, a planned move stays where it is.
+  auto pending = upstream.state().circuit().begin_dial();
+  if (!pending) {
+    wake(line, now + look_again);
+    return Fate::paced;
+  }
+  if (attempt->retry > 0 && upstream.state().retries().is_exhausted(now) &&
+      upstream.state().slow_pace().take(now) > Milliseconds(0))
+    return Fate::slowed;
   if (line.token == Line::Token::none) {
     const Milliseconds wait = upstream.state().reroute_pace().take(now);
     if (wait > Milliseconds(0)) {
@@ -159,9 +164,9 @@ Desk::Fate Desk::look_at(Line& line, const Serving& serving, std::unique_ptr<Att
     return Fate::over;
   }
   line.token = Line::Token::none;
-  charge_retry_budget(upstream.state(), *attempt);
-  Way way{std::move(attempt), std::move(goal.destination), std::move(goal.reroute), *std::move(found.seat),
-          *std::move(found.dialling)};
+  if (attempt->retry == 0) upstream.state().retries().first_try(now);
+  Way way{std::move(attempt),     std::move(goal.destination), std::move(goal.reroute),
+          *std::move(found.seat), *std::move(found.dialling),  *std::move(pending)};
   begin(line, std::move(way));
   return Fate::dialled;
 }

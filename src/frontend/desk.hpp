@@ -41,6 +41,7 @@ class Desk {
     over,     ///< answered or dropped
     dialled,  ///< on its way
     waits,    ///< its backends are busy; others may go on
+    slowed,   ///< a retry while the retry budget is exhausted; first attempts may go on
     paced,    ///< nobody goes on before the line's timer
   };
   void serve(Line& line);

@@ -30,6 +30,12 @@ std::unique_ptr<AttemptReply> reply_of(const Way& way, AttemptResult result, std
   return reply;
 }
 
+// What a backend has worked on in vain; a refused connection was its kernel's.
+void charge(const Way& way, Failure failure) {
+  if (failure == Failure::refused || failure == Failure::internal || failure == Failure::cancelled) return;
+  way.destination->upstream->state().retries().reroute_failed(Clock::now());
+}
+
 // Garbage instead of a head is an answer, though a bad one.
 AttemptResult result_of(const Error& error) {
   return error.failure == Failure::garbage ? AttemptResult::misfit : AttemptResult::no_way;
@@ -38,6 +44,7 @@ AttemptResult result_of(const Error& error) {
 // Anything but 101: never relayed, the client is in the middle of its session.
 std::unique_ptr<AttemptReply> judge_refusal(const SetupThread& thread, Way& way, unsigned status) {
   note_answer(thread, *way.destination, way.seat, status);
+  charge(way, Failure::garbage);
   const bool final = status == 401 || status == 403;
   return reply_of(way, final ? AttemptResult::refused : AttemptResult::misfit,
                   "answered " + std::to_string(status));
@@ -71,6 +78,7 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
                                 std::move(request), way.attempt->deadline, nullptr);
   if (!reached) {
     note_failure(thread, *way.destination, backend, reached.error());
+    charge(way, reached.error().failure);
     co_return reply_of(way, result_of(reached.error()), reached.error().what);
   }
   const dial::Answer& answer = reached.value().answer;
@@ -80,6 +88,7 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
   const auto fits = ws::check_later_answer(answer.head, first, key);
   if (!fits) {
     note_misfit(backend, fits.error().what);
+    charge(way, Failure::garbage);
     co_return reply_of(way, AttemptResult::misfit, fits.error().what);
   }
   way.destination->upstream->succeeded(way.seat);

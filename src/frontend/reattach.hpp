@@ -16,7 +16,8 @@ struct Way {
   std::shared_ptr<const dial::Destination> destination;
   std::shared_ptr<const config::Reroute> reroute;  ///< null: its route is gone, the upstream is not
   upstream::Seat seat;
-  upstream::Dialling dialling;  ///< until the backend has answered
+  upstream::Dialling dialling;       ///< until the backend has answered
+  upstream::Circuit::Place pending;  ///< as long
 };
 
 /// A reply without leg and seat.

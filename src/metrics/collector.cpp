@@ -43,6 +43,7 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   backends(out, sample);
   balancing(out, sample);
   discoveries(out, sample);
+  protection(out, sample);
   process(out, sample);
   return out;
 }
@@ -107,7 +108,7 @@ void Registry::Collector::traffic(Families& out) const {
   std::move(bytes).append_to(out);
 }
 
-// Series appear with their first session: 19 reasons times 20 codes, nearly all of them zero for
+// Series appear with their first session: each reason times 20 codes, nearly all of them zero for
 // ever, would drown the rest.
 void Registry::Collector::ends(Families& out) const {
   FamilyBuilder family = counter_family("holdfast_session_ends_total",

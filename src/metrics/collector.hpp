@@ -28,6 +28,7 @@ class Registry::Collector : public prometheus::Collectable {
   void backends(Families& out, const Sample& sample) const;
   void balancing(Families& out, const Sample& sample) const;
   static void discoveries(Families& out, const Sample& sample);
+  void protection(Families& out, const Sample& sample) const;
   void process(Families& out, const Sample& sample) const;
 
   const Registry& registry_;

@@ -21,7 +21,7 @@ class PlainLeg final : public Leg {
   explicit PlainLeg(Socket socket) noexcept : socket_(std::move(socket)) {}
 
   IoResult read(std::span<std::byte> into) noexcept override {
-    const std::size_t asked = std::min(into.size(), read_bytes);
+    const std::size_t asked = std::min(into.size(), read_limit_);
     const ssize_t got = recv(socket_.get(), into.data(), asked, 0);
     if (got > 0) {
       const auto bytes = static_cast<std::size_t>(got);
@@ -39,6 +39,7 @@ class PlainLeg final : public Leg {
     return {taken, taken < bytes.size() ? IoState::drained : IoState::more};
   }
 
+  void limit_reads(std::size_t bytes) noexcept override { read_limit_ = std::min(bytes, read_bytes); }
   void cork() noexcept override { write_flags_ |= MSG_MORE; }
   void uncork() noexcept override {
     write_flags_ = MSG_NOSIGNAL;
@@ -56,6 +57,7 @@ class PlainLeg final : public Leg {
   int descriptor() const noexcept override { return socket_.get(); }
   Socket socket_;
   int write_flags_ = MSG_NOSIGNAL;
+  std::size_t read_limit_ = read_bytes;
 };
 
 }  // namespace

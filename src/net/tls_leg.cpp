@@ -153,6 +153,9 @@ class OpenSslLeg final : public TlsLeg {
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
   [[nodiscard]] bool has_read_ahead() const noexcept override { return SSL_has_pending(ssl_) != 0; }
+  void limit_reads(std::size_t bytes) noexcept override {
+    read_limit_ = std::min(bytes, CipherScratch::capacity);
+  }
   void use_scratch(CipherScratch& scratch) noexcept override {
     SSL_set_read_ahead(ssl_, 0);
     scratch_ = &scratch;
@@ -190,12 +193,12 @@ class OpenSslLeg final : public TlsLeg {
       // One refill a read: the plaintext of a full scratch fits in what the caller offered, not more.
       if (refilled_ || kernel_drained_) return -1;
       refilled_ = true;
-      const int got = from_kernel(reinterpret_cast<char*>(scratch.bytes.get()), CipherScratch::capacity);
+      const int got = from_kernel(reinterpret_cast<char*>(scratch.bytes.get()), read_limit_);
       if (got <= 0) {
         kernel_drained_ = true;
         return got;
       }
-      kernel_drained_ = static_cast<std::size_t>(got) < CipherScratch::capacity;
+      kernel_drained_ = static_cast<std::size_t>(got) < read_limit_;
       scratch.begin = 0;
       scratch.end = static_cast<std::size_t>(got);
     }
@@ -258,6 +261,7 @@ class OpenSslLeg final : public TlsLeg {
   Socket socket_;
   SSL* ssl_;
   CipherScratch* scratch_ = nullptr;
+  std::size_t read_limit_ = CipherScratch::capacity;
   bool established_ = false;
   bool corked_ = false;          // a FIN is to follow
   bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then

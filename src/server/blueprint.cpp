@@ -111,6 +111,10 @@ frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting,
   entry.host = config::HostPattern::compile(settings.host, why).value();
   entry.path = config::PathPattern::compile(settings.path, why).value();
   entry.listeners = settings.listeners;
+  for (const std::string& each : settings.protection.origins)
+    entry.origins.push_back(config::OriginPattern::compile(each, why).value());
+  entry.require_origin = settings.protection.require_origin;
+  entry.access = settings.protection.access;
   entry.state = &lasting.route(settings.name, registry);
   entry.reroute = std::make_shared<const config::Reroute>(settings.reroute);
   entry.auth = draw_auth(settings, lasting, registry, place, problems);
@@ -197,7 +201,10 @@ void apply_lasting(const config::Config& config, const frontend::Serving& servin
   for (const auto& destination : serving.destinations) {
     upstream::UpstreamState& state = destination->upstream->state();
     state.move_rate.store(destination->settings.move_rate, std::memory_order_relaxed);
-    state.reroute_pace().set_rate(destination->settings.reroute_rate);
+    state.set_reroute_rate(destination->settings.reroute_rate);
+    const config::CircuitBreaker& breaker = destination->settings.circuit_breaker;
+    state.circuit().set_limits(breaker.max_sessions, breaker.max_pending);
+    state.retries().set_rules({breaker.retry_percent, breaker.min_retries_per_second});
     state.early_death_ms.store(static_cast<std::uint32_t>(destination->settings.outlier.early_death.count()),
                                std::memory_order_relaxed);
     for (std::size_t n = 0; n < destination->settings.backends.size(); ++n) {

@@ -55,13 +55,14 @@ std::string access_text(const session::AccessRecord& r) {
   if (r.status != 101) {
     return line + fmt::format(" duration_ms={} detail={}", r.duration.count(), word(r.detail));
   }
-  return line + fmt::format(
-                    " upstream={} backend={} handshake_ms={} duration_ms={} frames_to_backend={} "
-                    "bytes_to_backend={} "
-                    "frames_to_client={} bytes_to_client={} close_code={} reason={} closed_by={}",
-                    word(s.upstream), word(s.backend), s.handshake_ms, r.duration.count(),
-                    r.to_backend.frames, r.to_backend.bytes, r.to_client.frames, r.to_client.bytes,
-                    r.close_code, text(r.reason), text(r.closed_by));
+  return line +
+         fmt::format(
+             " upstream={} backend={} handshake_ms={} duration_ms={} frames_to_backend={} "
+             "bytes_to_backend={} "
+             "frames_to_client={} bytes_to_client={} rate_pauses={} close_code={} reason={} closed_by={}",
+             word(s.upstream), word(s.backend), s.handshake_ms, r.duration.count(), r.to_backend.frames,
+             r.to_backend.bytes, r.to_client.frames, r.to_client.bytes, r.rate_pauses, r.close_code,
+             text(r.reason), text(r.closed_by));
 }
 
 std::string access_json(const session::AccessRecord& r) {
@@ -81,6 +82,7 @@ std::string access_json(const session::AccessRecord& r) {
   entry["bytes_to_backend"] = r.to_backend.bytes;
   entry["frames_to_client"] = r.to_client.frames;
   entry["bytes_to_client"] = r.to_client.bytes;
+  entry["rate_pauses"] = r.rate_pauses;
   entry["close_code"] = r.close_code;
   entry["reason"] = text(r.reason);
   entry["closed_by"] = text(r.closed_by);

@@ -6,6 +6,7 @@
 #include "server/auth_status.hpp"
 #include "server/panic.hpp"
 #include "server/process.hpp"
+#include "server/protection_status.hpp"
 #include "server/release.hpp"
 #include "version.hpp"
 
@@ -109,7 +110,9 @@ std::string Server::Process::metrics_text() {
 metrics::Sample Server::Process::sample() const {
   metrics::Sample sample;
   sample.generation = generation_;
-  for (const auto& destination : present_.get()->destinations) {
+  const auto serving = present_.get();
+  sample_protection(*serving, sample);
+  for (const auto& destination : serving->destinations) {
     sample_reroutes(*planes_->lasting.backends.state(destination->settings.name), sample);
     sample_balancing(destination->upstream->state(), destination->settings, sample);
     if (const auto found = discovery_.report(destination->settings.name)) {
@@ -204,13 +207,15 @@ nlohmann::json Server::Process::status() {
     listeners.push_back({{"name", listener.settings.name},
                          {"bind", planes_->listeners->bound_address(listener.key)},
                          {"tls", listener.tls != nullptr},
-                         {"sessions", planes_->registry.open_sessions(listener.settings.name)}});
+                         {"sessions", planes_->registry.open_sessions(listener.settings.name)},
+                         {"protection", protection_status(listener)}});
   }
   nlohmann::json routes = nlohmann::json::array();
   for (const frontend::RouteEntry& route : serving->routes) {
     routes.push_back({{"name", route.state->name()},
                       {"upstream", route.destination->upstream->name()},
-                      {"auth", auth_status(route)}});
+                      {"auth", auth_status(route)},
+                      {"protection", protection_status(route)}});
   }
   nlohmann::json upstreams = nlohmann::json::array();
   for (const auto& destination : serving->destinations) {
@@ -230,6 +235,7 @@ nlohmann::json Server::Process::status() {
          {"panic", destination->upstream->panics(census)},
          {"eligible", census.eligible},
          {"active", census.active},
+         {"circuit", circuit_status(destination->upstream->state())},
          {"policy", config::to_string(settings.policy)},
          {"sticky", settings.sticky ? nlohmann::json(settings.sticky->cookie) : nullptr},
          {"queue",

@@ -41,6 +41,7 @@ void Session::begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noe
   close_code_ = code;
   closing_deadline_ = shard_.loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed);
   arm_closing_timer();
+  lift_throttle();  // its Close may be behind what waits, and close_timeout bounds the rest
 }
 
 // The frame itself has just been forwarded, if there was anybody to get it; nothing behind it may be.
@@ -115,11 +116,12 @@ void Session::write_failed(Peer to) noexcept {
   Side& destination = side(to);
   destination.write_broken = true;
   destination.unsent.reset();
-  if (to == client && feeding() != nobody && side(feeding()).paused) {
-    side(feeding()).paused = false;
+  if (to == client && feeding() != nobody && side(feeding()).paused()) {
+    side(feeding()).resume(Stop::destination);
     shard_.loop().requeue(*this, feeding());
   }
-  const bool nothing_to_read = destination.reading == Reading::ended || (destination.paused && to == client);
+  const bool nothing_to_read =
+      destination.reading == Reading::ended || (destination.paused() && to == client);
   if (phase_ == Phase::settled || destination.role == Role::leaving) {
     drop(to);
   } else if (nothing_to_read) {
@@ -127,7 +129,7 @@ void Session::write_failed(Peer to) noexcept {
   } else {
     // What it sent before it died is still to be read; its end shows behind that.
     destination.ending = true;
-    if (destination.paused) look_soon();
+    if (destination.paused()) look_soon();
     shard_.loop().requeue(*this, to);
   }
 }
@@ -137,18 +139,19 @@ void Session::violated(Peer from, ws::Violation violation) noexcept {
     former_done(from);
     return;
   }
-  side(from).reading = Reading::discard;
-  if (phase_ != Phase::open) {
-    // While closing, a peer that breaks the rules has nothing to say any more.
-    side(from).close_received = true;
-    settle_if_done();
-    return;
-  }
   if (violation == ws::Violation::message_too_big) {
-    end(Reason::message_too_big);
+    refuse(from, Reason::message_too_big);
   } else {
-    end(from == client ? Reason::client_violation : Reason::backend_violation);
+    refuse(from, from == client ? Reason::client_violation : Reason::backend_violation);
   }
+}
+
+void Session::refuse(Peer from, Reason reason) noexcept {
+  side(from).reading = Reading::discard;
+  if (phase_ == Phase::open) return end(reason);
+  // While closing, a peer that breaks the rules has nothing to say any more.
+  side(from).close_received = true;
+  settle_if_done();
 }
 
 void Session::end(Reason reason) noexcept {
@@ -251,8 +254,8 @@ void Session::settle() noexcept {
     each.carry.reset();
     if (peer != client) backend_side(peer).held.reset();
     // Where it was read until nothing was left, the next edge tells.
-    bool look = each.paused || each.reading == Reading::later;
-    each.paused = false;
+    bool look = each.paused() || each.reading == Reading::later;
+    each.stops = 0;
     if (each.reading != Reading::ended) each.reading = Reading::discard;
     if (peer != client && each.close_received && each.reading == Reading::discard && !has_unsent(peer)) {
       // Most backends send their FIN right behind their Close: if it is here, closing sends ours.
@@ -265,6 +268,7 @@ void Session::settle() noexcept {
   }
   preamble_.reset();
   open_ping_.reset();
+  if (throttle_ != nullptr) throttle_->stalled.reset();
   closing_deadline_ = shard_.loop().now() + wait;
   arm_closing_timer();
   for (const Peer peer : peers()) {
@@ -339,8 +343,8 @@ void Session::drop(Peer peer) noexcept {
     if (peer == current_ && phase_ != Phase::open) replay_.clear();
     // What it has sent meanwhile is still to be judged: its Close may be there. The edge is spent.
     const Peer source = source_for(peer);
-    if (source != nobody && (peer == client || phase_ != Phase::open) && side(source).paused) {
-      side(source).paused = false;
+    if (source != nobody && (peer == client || phase_ != Phase::open) && side(source).paused()) {
+      side(source).stops = 0;
       if (side(source).leg != nullptr) shard_.loop().requeue(*this, source);
     }
   }

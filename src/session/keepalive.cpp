@@ -93,12 +93,13 @@ void Session::look(Tick now) noexcept {
   std::uint32_t wait = longest_look_ms;
   age_ms_ = age_ms(now);
   aged_at_ = now;
+  if (throttle_ != nullptr) look_at_throttle(now, wait);
   if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
   // What a dead backend has sent goes to its client, however slow that one is; but where the session ends
   // with it, only as long as the client takes some of it now and then.
   const bool goes_on = former_ != nobody || breaking_ || can_reroute(Cause::lost);
   const bool ends_with_it = !goes_on || side(client).ending;
-  if (feeding() != nobody && side(feeding()).ending && side(feeding()).paused) {
+  if (feeding() != nobody && side(feeding()).ending && side(feeding()).paused()) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left =
         remaining_ms(side(client).last_taken, ends_with_it ? timeout : client_stuck_ms, now);
@@ -143,7 +144,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
     if (!heard()) pump(peer);
     if (phase_ != Phase::open || leg_side.leg == nullptr || (peer != client && peer != current_)) return;
     leg_side.ping_open = false;
-    if (!heard() && !leg_side.paused) {
+    if (!heard() && !leg_side.paused()) {
       if (leg_side.ping_answered) return lost(peer);
       if (peer != client) shard_.warn_mute_to_pings(backend_side(peer).seat.backend());
       leg_side.last_received = now;  // asked again after another interval
@@ -161,7 +162,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   // A forwarded ping that was never answered is given up after a timeout, or it would end our own for good.
   if (remaining_ms(leg_side.last_received, due + timeout, now) == 0) leg_side.relayed_ping_open = false;
   const bool can_send =
-      !leg_side.relayed_ping_open && !has_unsent(peer) && !leg_side.paused && at_boundary(peer);
+      !leg_side.relayed_ping_open && !has_unsent(peer) && !leg_side.paused() && at_boundary(peer);
   if (!can_send) return sooner(wait, look_again_ms);
   send_ping(peer, now);
   sooner(wait, std::min(timeout, interval));  // it may be answered, and the next one due, before its timeout

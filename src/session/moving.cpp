@@ -150,7 +150,7 @@ void Session::hand_over() noexcept {
   const BackendSide& old = backend_side(former_);
   const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
   const bool goes_on = old.given != Given::whole_ones && elapsed_ms(old.last_received, now) < timeout;
-  if (!goes_on && !old.paused) return former_done(former_);
+  if (!goes_on && !old.paused()) return former_done(former_);
   reroute_.more_time(now);
   end_move();
 }

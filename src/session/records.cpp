@@ -17,6 +17,7 @@ void Session::record() noexcept {
   tell_moved();
   set_stranded(false);
   for (const Peer peer : backend_peers()) backend_side(peer).seat = {};
+  leave_circuit();
   if (!shard_.surroundings().access.wants_access_records()) return;
   auto entry = std::make_unique<AccessRecord>();
   entry->story = story_.unpack();
@@ -27,6 +28,7 @@ void Session::record() noexcept {
   entry->to_backend = to_backend_;
   entry->to_client = to_client_;
   entry->reroutes = reroute_.reroutes();
+  if (throttle_ != nullptr) entry->rate_pauses = throttle_->pauses;
   entry->close_code = close_code_;
   entry->reason = reason_;
   entry->closed_by = closed_by_;

@@ -276,6 +276,11 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   standby_ = nobody;
   BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
+  const auto& next = leg.seat.backend().upstream_state();
+  if (in_circuit_ && next != upstream_state()) {
+    upstream_state()->circuit().end_session();
+    in_circuit_ = next->circuit().take_session().give_up();
+  }
   latest_ = leg.seat.shared_backend();
   latest_->count_reroute_to();
   ordered_.reset();  // what is still in the queue was about the leg before
@@ -285,6 +290,11 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   record->to = latest_->address();
   upstream_state()->count(reroute_.cause(), RerouteResult::attached);
   return record;
+}
+
+void Session::leave_circuit() noexcept {
+  if (in_circuit_) upstream_state()->circuit().end_session();
+  in_circuit_ = false;
 }
 
 // What the new leg gets before anything else: the preamble, then what is kept for it.
@@ -307,7 +317,8 @@ void Session::feed_from(Peer peer) noexcept {
   source.last_received = shard_.loop().now();
   if (phase_ == Phase::settled) return;
   source.reading = Reading::frames;
-  source.paused = side(client).unsent != nullptr;
+  source.stops = 0;
+  if (side(client).unsent != nullptr) source.pause(Stop::destination);
   if (const auto early = std::move(detour().early)) consume(peer, std::as_bytes(std::span(*early)));
   if (source.leg != nullptr) shard_.loop().requeue(*this, peer);
 }
@@ -321,7 +332,7 @@ void Session::leave(Peer peer) noexcept {
   old.seat = {};
   old.carry.reset();
   old.held.reset();
-  old.paused = false;
+  old.resume(Stop::destination);
   old.leaving_since = shard_.loop().now();
   if (old.reading != Reading::ended) old.reading = Reading::discard;
   finish(peer);
@@ -396,7 +407,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   if (breaking_) {
     const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left = remaining_ms(detour().breaking_since, timeout, now);
-    if (left == 0 && side(current_).paused) {
+    if (left == 0 && side(current_).paused()) {
       detour().breaking_since = now;
     } else if (left == 0 && backend_side(current_).given == Given::whole_ones) {
       detach(reroute_.cause());

@@ -34,10 +34,12 @@ Session::Session(Shard& shard, Handover& handover) noexcept
   first_.leg = std::move(handover.backend);
   first_.seat = std::move(handover.seat);
   first_.role = Role::current;
+  in_circuit_ = handover.upstream_place.give_up();
   client_.begun = client_.last_received = first_.begun = first_.last_received = started_;
 }
 
 Session::~Session() {
+  leave_circuit();
   set_stranded(false);
   withdraw_attempt();
   if (move_counted_) shard_.move_ended();
@@ -78,7 +80,7 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   if (ready_side.leg == nullptr) return;  // an event of the same turn came before its end
   if (ready.ending && !ready_side.ending) {
     ready_side.ending = true;
-    if (ready_side.paused) look_soon();
+    if (ready_side.paused()) look_soon();
   }
   if (peer == standby_ && reroute_.state() == Reroute::State::switching && (ready.ending || ready.dead)) {
     standby_ended();
@@ -87,7 +89,7 @@ void Session::on_ready(unsigned which, net::Readiness ready) noexcept {
   }
   // It has sent all, or (a client) it will never hear of what the backend does not take: nothing is left to
   // be read before this. What a dead backend has sent still goes to the client, as fast as that one reads.
-  if (ready.dead && (ready_side.reading == Reading::ended || (ready_side.paused && peer == client))) {
+  if (ready.dead && (ready_side.reading == Reading::ended || (ready_side.paused() && peer == client))) {
     lost(peer);
     return;
   }
@@ -112,7 +114,7 @@ bool Session::waits_for_an_end(Peer peer) noexcept {
 
 // What the client says is not for a dead leg that is only there because its client is slow to read.
 bool Session::speaks_its_last() const noexcept {
-  return current_ != nobody && side(current_).ending && side(current_).paused && !breaking_ &&
+  return current_ != nobody && side(current_).ending && side(current_).paused() && !breaking_ &&
          can_reroute(Cause::lost);
 }
 
@@ -121,15 +123,19 @@ void Session::pump(Peer from) noexcept {
   const std::span<std::byte> scratch = shard_.loop().scratch();
   bool drained_before = false;
   for (int reads = 0; reads < reads_per_turn; ++reads) {
-    if (source.leg == nullptr || source.paused || source.reading == Reading::ended) return;
+    if (source.leg == nullptr || source.paused() || source.reading == Reading::ended) return;
     if (source.reading == Reading::later) return;  // read from the start when its turn comes
     if (from == client && speaks_its_last()) {
-      source.paused = true;  // until the next leg is asked for
+      source.pause(Stop::destination);  // until the next leg is asked for
       return;
     }
     if (source.reading == Reading::discard) {
       linger(from);
       return;
+    }
+    if (from == client && throttle_ != nullptr && throttle_->stalled != nullptr) {
+      take_stalled();
+      continue;
     }
     const net::IoResult got = source.leg->read(scratch.subspan(net::Loop::carry_room));
     if (got.bytes > 0) receive(from, scratch, got.bytes);
@@ -223,7 +229,7 @@ void Session::write(Peer to, std::span<const std::byte> bytes) noexcept {
   shard_.loop().buffers().append(destination.unsent, bytes.subspan(sent.bytes));
   destination.last_taken = shard_.loop().now();
   if (to != client || feeding() == nobody) return;
-  side(feeding()).paused = true;
+  side(feeding()).pause(Stop::destination);
   if (side(feeding()).ending) look_soon();
 }
 
@@ -256,8 +262,8 @@ void Session::flush(Peer to) noexcept {
 
 // Only at the top of a turn's work: it reads into the scratch.
 void Session::resume(Peer from) noexcept {
-  if (!side(from).paused) return;
-  side(from).paused = false;
+  if (!side(from).paused_for(Stop::destination)) return;
+  side(from).resume(Stop::destination);
   // What a leg may still say after our Close takes the time that its client needs for it.
   if (breaking_) detour().breaking_since = shard_.loop().now();
   if (from == former_ && reroute_.state() == Reroute::State::handing_over)
@@ -296,7 +302,10 @@ void Session::check_invariants() const noexcept {
   assert(standby_ == nobody || side(standby_).role == Role::standby);
   for (const Peer peer : peers()) assert(!(side(peer).finished && has_unsent(peer)));
   if (feeding() != nobody && side(feeding()).reading == Reading::frames && side(client).leg != nullptr)
-    assert(side(feeding()).paused == (side(client).unsent != nullptr));
+    assert(side(feeding()).paused_for(Stop::destination) == (side(client).unsent != nullptr));
+  for (const Peer peer : backend_peers()) assert(!side(peer).paused_for(Stop::rate));
+  assert(throttle_ == nullptr || throttle_->stalled == nullptr || phase_ != Phase::open || client_.paused() ||
+         net::Loop::is_queued(*this, client));
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
   // A hand-over that takes long gives its place back early.
   if (phase_ == Phase::open && current_ != nobody && reroute_.state() != Reroute::State::handing_over)

@@ -4,7 +4,7 @@
 //
 // Where things are: session.cpp the legs and their readiness; to_backend.cpp and to_client.cpp the two pumps;
 // closing.cpp how it ends; keepalive.cpp what time does; rerouting.cpp one backend leg after another;
-// moving.cpp the planned ones; records.cpp what is told of it.
+// moving.cpp the planned ones; throttling.cpp clients that send too fast; records.cpp what is told of it.
 //
 // Thread: its shard's. Lifetime: a slab slot of the shard, freed at the end of the turn in which all legs
 // are gone. Invariants, checked by `check_invariants`:
@@ -33,6 +33,7 @@
 #include "session/packed_story.hpp"
 #include "session/replay.hpp"
 #include "session/reroute.hpp"
+#include "session/throttle.hpp"
 
 namespace holdfast::session {
 
@@ -120,9 +121,25 @@ class Session final : public net::Handler, private Timer {
     leaving,  ///< has had its last word: lingers until its FIN or 2 s
   };
 
+  /// Why a leg is not read.
+  enum class Stop : std::uint8_t {
+    destination = 1,  ///< what it says has nowhere to go
+    rate = 2,         ///< the client has sent too fast (throttling.cpp)
+  };
+
   /// One leg, with what was read from it but not forwarded and what waits to be written to it.
   struct Side {
     explicit Side(ws::Sender sender) noexcept : walker(sender) {}
+    [[nodiscard]] bool paused() const noexcept { return stops != 0; }
+    [[nodiscard]] bool paused_for(Stop why) const noexcept {
+      return (stops & static_cast<std::uint8_t>(why)) != 0;
+    }
+    void pause(Stop why) noexcept {
+      stops = static_cast<std::uint8_t>(stops | static_cast<std::uint8_t>(why)) & 3U;
+    }
+    void resume(Stop why) noexcept {
+      stops = static_cast<std::uint8_t>(stops & ~static_cast<unsigned>(why)) & 3U;
+    }
     std::unique_ptr<net::Leg> leg;            ///< null = gone
     [[no_unique_address]] ws::Walker walker;  ///< of the frames that come from it
     // These lie in the walker's tail padding.
@@ -130,8 +147,8 @@ class Session final : public net::Handler, private Timer {
     std::uint8_t pings_unanswered = 0;  ///< of ours
     Role role : 3 = Role::none;
     Reading reading : 2 = Reading::frames;
-    bool paused : 1 = false;  ///< not read, because what it says has nowhere to go
-    bool ending : 1 = false;  ///< its FIN or error is waiting behind what it sent
+    std::uint8_t stops : 2 = 0;  ///< not read: bits of Stop, each set and cleared by its own reason only
+    bool ending : 1 = false;     ///< its FIN or error is waiting behind what it sent
     bool write_broken : 1 = false;
     bool close_received : 1 = false;
     bool close_written : 1 = false;
@@ -216,6 +233,20 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] Replay::Rules replay_rules() noexcept;
   [[nodiscard]] bool may_keep(std::uint64_t bytes) noexcept;
 
+  // throttling.cpp: clients that send too fast
+  /// What the client's rate is now judged by, where there is a limit; null = by nothing.
+  [[nodiscard]] Throttle* throttle() noexcept;
+  /// Which rate the next bytes would exceed.
+  [[nodiscard]] std::optional<metrics::RateLimit> excess_of(Throttle& throttle,
+                                                            std::span<const std::byte> next) noexcept;
+  void charge(Throttle& throttle, const ws::Step& step) noexcept;
+  [[nodiscard]] bool counts_as_message(std::uint8_t opcode) const noexcept;
+  void too_fast(Throttle& throttle, std::span<const std::byte> rest, metrics::RateLimit limit) noexcept;
+  void take_stalled() noexcept;
+  void look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept;
+  void lift_throttle() noexcept;
+  [[nodiscard]] bool may_continue_message(const ws::FrameHeader& header) noexcept;
+
   // to_client.cpp: the backends' messages
   void consume_backend(Peer from, std::span<const std::byte> data) noexcept;
   class ClientRun;
@@ -233,6 +264,8 @@ class Session final : public net::Handler, private Timer {
   void backend_ended(Peer from, net::IoState state) noexcept;
   void write_failed(Peer to) noexcept;
   void violated(Peer from, ws::Violation violation) noexcept;
+  /// Nothing that it says from here on is taken.
+  void refuse(Peer from, Reason reason) noexcept;
   void begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noexcept;
   void offer_close(Peer to, std::uint16_t code) noexcept;
   void write_due_close(Peer to) noexcept;
@@ -314,6 +347,9 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] Reroute::Rules reroute_rules() const noexcept;
   [[nodiscard]] Peer free_slot() noexcept;
 
+  /// It no longer counts as a session of its upstream.
+  void leave_circuit() noexcept;
+
   // records.cpp: what is told of it
   void tell_leg_lost(Peer peer) noexcept;
   void tell_leg_kept(Peer peer) noexcept;
@@ -369,6 +405,7 @@ class Session final : public net::Handler, private Timer {
   Side client_{ws::Sender::client};
   BackendSide first_;
   std::unique_ptr<Detour> detour_;
+  std::unique_ptr<Throttle> throttle_;  ///< once its route has limited rates or fragments
   Replay replay_;
   Reroute reroute_;
   BufferPtr preamble_;   ///< the first client messages, whole ones
@@ -416,6 +453,7 @@ class Session final : public net::Handler, private Timer {
   bool swallowing_ : 1 = false;    ///< the rest of the client's message under way is thrown away
   bool compressed_ : 1 = false;    ///< the client has sent a compressed message
   bool stranded_ : 1 = false;
+  bool in_circuit_ : 1 = false;    ///< counts as a session of latest_'s upstream
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
   std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
 };

@@ -10,6 +10,8 @@ namespace holdfast::session {
 void Session::consume_client(std::span<const std::byte> data) noexcept {
   Side& source = side(client);
   const ws::Limits allowed = limits(client);
+  Throttle* const limited =
+      route_.has_rates.load(std::memory_order_relaxed) ? throttle() : nullptr;  // nothing where there is none
   StreamPoint start = stream_point();
   std::size_t begin = 0;  // of the run that is not written yet
   std::size_t position = 0;
@@ -22,6 +24,12 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
     start = stream_point();
   };
   while (source.reading == Reading::frames) {
+    if (limited != nullptr && position < data.size()) {
+      if (const auto excess = excess_of(*limited, data.subspan(position))) {
+        write_run();
+        return too_fast(*limited, data.subspan(position), *excess);
+      }
+    }
     const ws::Step step = source.walker.next(data.subspan(position), allowed);
     if (step.kind == ws::StepKind::need_more) break;
     if (step.kind == ws::StepKind::violation) {
@@ -29,6 +37,12 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
       violated(client, step.violation);
       return;
     }
+    if (step.starts_frame && step.header.opcode == ws::Opcode::continuation &&
+        !may_continue_message(step.header)) {
+      write_run();
+      return refuse(client, Reason::too_many_fragments);
+    }
+    if (limited != nullptr) charge(*limited, step);
     count(client, step);
     if (step.kind == ws::StepKind::control) {
       const auto frame = data.subspan(position, step.size);
@@ -145,7 +159,7 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
   leg.given_bytes += static_cast<std::uint32_t>(run.size());
   if (replay_.blocked() || leg.write_broken) {
     replay_.queue(run, start);
-    side(client).paused = true;
+    side(client).pause(Stop::destination);
     return;
   }
   const net::IoResult sent = leg.leg->write(run);
@@ -156,7 +170,7 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
   replay_.wrote(run, sent.bytes, start, replay_rules());
   if (replay_.blocked()) {
     leg.last_taken = shard_.loop().now();
-    side(client).paused = true;
+    side(client).pause(Stop::destination);
     if (side(client).ending) look_soon();
   }
   if (sent.state == net::IoState::failed) write_failed(current_);
@@ -184,10 +198,10 @@ void Session::judge_client_pause() noexcept {
                                         (replay_.size() > 0 && shard_.hold_memory_left() == 0)
                                   : current_ != nobody && replay_.blocked();
   if (full) {
-    if (!source.paused && source.ending) look_soon();
-    source.paused = true;
-  } else if (source.paused) {
-    source.paused = false;
+    if (!source.paused_for(Stop::destination) && source.ending) look_soon();
+    source.pause(Stop::destination);
+  } else if (source.paused_for(Stop::destination)) {
+    source.resume(Stop::destination);
     if (source.leg != nullptr) shard_.loop().requeue(*this, client);
   }
 }

@@ -10,9 +10,9 @@ namespace {
 // A wait that `take` told must be enough, whatever the rounding of fractions does.
 constexpr double almost_one = 1 - 1e-9;
 
-constexpr double retries_per_second = 10;
-constexpr double retries_per_first_try = 0.2;
 constexpr double most_retries = 100;
+// Where reroutes have no pace of their own, retries of a sick upstream have this.
+constexpr std::uint32_t usual_slow_pace = 500;
 
 // Threads come with clocks that they read a moment ago, so time may seem to go back.
 double seconds_since(TimePoint then, TimePoint now) noexcept {
@@ -45,15 +45,21 @@ Milliseconds TokenBucket::take(TimePoint now) noexcept {
 
 void RetryBudget::refill(TimePoint now) noexcept {
   // The first look only starts the clock: the ten that it began with are all there is.
-  if (filled_at_ != TimePoint{}) tokens_ += retries_per_second * seconds_since(filled_at_, now);
+  if (filled_at_ != TimePoint{}) tokens_ += rules_.per_second * seconds_since(filled_at_, now);
   tokens_ = std::min(tokens_, most_retries);
   filled_at_ = std::max(filled_at_, now);
+}
+
+void RetryBudget::set_rules(Rules rules) noexcept {
+  const std::lock_guard lock(mutex_);
+  rules_ = rules;
+  if (rules.per_second == 0 && rules.percent_of_first_tries == 0) tokens_ = std::min(tokens_, 0.0);
 }
 
 void RetryBudget::first_try(TimePoint now) noexcept {
   const std::lock_guard lock(mutex_);
   refill(now);
-  tokens_ = std::min(tokens_ + retries_per_first_try, most_retries);
+  tokens_ = std::min(tokens_ + rules_.percent_of_first_tries / 100.0, most_retries);
 }
 
 bool RetryBudget::may_retry(TimePoint now) noexcept {
@@ -64,10 +70,21 @@ bool RetryBudget::may_retry(TimePoint now) noexcept {
   return true;
 }
 
-void RetryBudget::reroute_retries(TimePoint now) noexcept {
+void RetryBudget::reroute_failed(TimePoint now) noexcept {
   const std::lock_guard lock(mutex_);
   refill(now);
   tokens_ = std::max(tokens_ - 1, -most_retries);
+}
+
+bool RetryBudget::is_exhausted(TimePoint now) noexcept {
+  const std::lock_guard lock(mutex_);
+  refill(now);
+  return tokens_ - 1 < -most_retries;
+}
+
+void UpstreamState::set_reroute_rate(std::uint32_t per_second) noexcept {
+  reroute_pace_.set_rate(per_second);
+  slow_pace_.set_rate(per_second == 0 ? usual_slow_pace : std::max(per_second / 10, 1U));
 }
 
 }  // namespace holdfast::upstream

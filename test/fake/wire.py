@@ -153,8 +153,8 @@ class Stream:
         self.close()
 
 
-def connect(address, tls=None, server_name=None, receive_buffer=None, timeout=10):
-    """A Stream to "host:port" or "unix:PATH", over TLS if `tls` is an ssl.SSLContext."""
+def connect(address, tls=None, server_name=None, receive_buffer=None, timeout=10, source=None):
+    """A Stream to "host:port" or "unix:PATH", over TLS if `tls` is an ssl.SSLContext; `source` is our own address."""
     if address.startswith("unix:"):
         family, target = socket.AF_UNIX, address.removeprefix("unix:")
     else:
@@ -165,6 +165,8 @@ def connect(address, tls=None, server_name=None, receive_buffer=None, timeout=10
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(timeout)
     try:
+        if source:
+            sock.bind((source, 0))
         sock.connect(target)
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -26,7 +26,8 @@ const char* text(Kind kind) noexcept {
                                              "bytes came with the 101",
                                              "a clean end, all accounted for",
                                              "moves only, all exactly once",
-                                             "a backend died inside a frame"};
+                                             "a backend died inside a frame",
+                                             "a client was paused for its rate"};
   return words[static_cast<std::size_t>(kind)];
 }
 

@@ -36,8 +36,9 @@ enum class Kind : std::uint8_t {
   clean_end,
   exactly_once,
   cut_by_offset,
+  paused,
 };
-inline constexpr std::size_t kind_count = 24;
+inline constexpr std::size_t kind_count = 25;
 [[nodiscard]] const char* text(Kind kind) noexcept;
 
 /// Of one run, then of all.

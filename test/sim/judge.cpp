@@ -118,6 +118,7 @@ void Judge::cover() {
   const auto meet = [this](Kind kind, bool met) {
     if (met) coverage_.met(kind);
   };
+  meet(Kind::paused, pauses_ != 0);
   for (const auto& leg : legs_) {
     if (!leg->adopted) continue;
     meet(Kind::killed_by_fin, leg->died_of() == Death::fin);

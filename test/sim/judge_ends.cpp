@@ -61,6 +61,12 @@ void Judge::judge_reason() {
       return expect(facts_.refused);
     case Reason::kills_backends:
       return expect(facts_.causes_lost >= 3);
+    case Reason::too_many_messages:
+      return expect(closes_the_fast() && plan_.route.protection.max_messages_per_second != 0);
+    case Reason::too_many_bytes:
+      return expect(closes_the_fast() && plan_.route.protection.max_bytes_per_second != 0);
+    case Reason::too_many_fragments:
+      return expect(plan_.route.protection.max_fragments != 0);
     case Reason::none:
     case Reason::client_violation:
     case Reason::message_too_big:

@@ -27,7 +27,8 @@ class Judge {
         coverage_(coverage),
         undelivered_(cells.undelivered.value()),
         unconfirmed_(cells.unconfirmed.value()),
-        resent_(cells.resent.value()) {
+        resent_(cells.resent.value()),
+        pauses_(cells.rate_pauses[0].value() + cells.rate_pauses[1].value()) {
     whole_at_.resize(client_.said.size());
     followed_.resize(client_.said.size());
     for (const auto& leg : legs_) {
@@ -56,6 +57,9 @@ class Judge {
   }
   [[nodiscard]] bool pings() const noexcept { return plan_.route.ping.interval.count() != 0; }
   [[nodiscard]] bool streams_by_shortage() const noexcept { return plan_.hold_memory < (1U << 20U); }
+  [[nodiscard]] bool closes_the_fast() const noexcept {
+    return plan_.route.protection.rate_mode == config::RateMode::close;
+  }
   void expect(bool explained) {
     if (!explained) verdict_.broken(std::string("nothing explains the end ") + text(facts_.reason));
   }
@@ -82,6 +86,7 @@ class Judge {
   std::uint64_t undelivered_;
   std::uint64_t unconfirmed_;
   std::uint64_t resent_;
+  std::uint64_t pauses_;
   std::vector<unsigned> whole_at_;  ///< by message: how many legs got it
   std::vector<bool> followed_;      ///< by message: a backend's came behind it, so it need not be counted
 };

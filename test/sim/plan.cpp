@@ -18,6 +18,7 @@ Plan::Plan(Random& random) {
   draw_reroute(random);
   draw_traffic(random);
   draw_exit(random);
+  draw_rates(random);
   if (story == Story::planned) make_polite();
 }
 
@@ -77,8 +78,25 @@ void Plan::draw_exit(Random& random) {
   exit_step = random.chance(50) ? random.between(1, 120) : 250;
 }
 
+// Slow enough to be felt, fast enough for the run to end.
+void Plan::draw_rates(Random& random) {
+  config::RouteProtection& limits = route.protection;
+  if (random.chance(20)) {
+    limits.max_messages_per_second = static_cast<std::uint32_t>(random.between(20, 300));
+    limits.message_burst = static_cast<std::uint32_t>(random.between(1, 10));
+  }
+  if (random.chance(15)) {
+    limits.max_bytes_per_second = random.between(3'000, 30'000);
+    limits.byte_burst = random.between(1, 3'000);
+  }
+  if (random.chance(10)) limits.rate_mode = config::RateMode::close;
+  if (random.chance(5)) limits.max_fragments = static_cast<std::uint32_t>(random.between(1, 4));
+}
+
 // Nothing in such a run excuses a lost message.
 void Plan::make_polite() {
+  route.protection.rate_mode = config::RateMode::pause;
+  route.protection.max_fragments = 0;
   route.ping.interval = milliseconds(0);
   route.close_timeout = milliseconds(30'000);  // it never takes so long
   client_window = std::max<std::size_t>(client_window, 5'000);

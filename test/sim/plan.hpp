@@ -72,6 +72,7 @@ struct Plan {
   void draw_reroute(Random& random);
   void draw_traffic(Random& random);
   void draw_exit(Random& random);
+  void draw_rates(Random& random);
   void make_polite();
 };
 

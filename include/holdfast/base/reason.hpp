@@ -27,8 +27,11 @@ enum class Reason : std::uint8_t {
   kills_backends,      ///< its legs died early three times in a minute
   closed_by_operator,  ///< POST /sessions/ID/close
   token_expired,       ///< the token that let it in is over
+  too_many_messages,   ///< above max_messages_per_second, with rate_mode "close"
+  too_many_bytes,      ///< above max_bytes_per_second, with rate_mode "close"
+  too_many_fragments,  ///< a message of more than max_fragments frames
 };
-inline constexpr std::size_t reason_count = 20;
+inline constexpr std::size_t reason_count = 23;
 
 /// A Close code of 0 means: no Close frame is written to that side.
 struct Ending {
@@ -80,6 +83,12 @@ struct Ending {
       return {"closed_by_operator", 1001, 1001};
     case Reason::token_expired:
       return {"token_expired", 4401, 1001};  // `at_expiry` may tell the client another code
+    case Reason::too_many_messages:
+      return {"too_many_messages", 1008, 1001};
+    case Reason::too_many_bytes:
+      return {"too_many_bytes", 1008, 1001};
+    case Reason::too_many_fragments:
+      return {"too_many_fragments", 1008, 1001};
   }
   return {"none", 0, 0};
 }

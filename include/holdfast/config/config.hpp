@@ -18,6 +18,7 @@
 #include "holdfast/config/discover.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
+#include "holdfast/config/protection.hpp"
 #include "holdfast/config/reroute.hpp"
 
 namespace holdfast::config {
@@ -72,6 +73,7 @@ struct Listener {
   std::vector<Network> trusted_peers;              // whose X-Forwarded-*/Forwarded are kept; default none
   std::uint64_t max_sessions = 100'000;            // 0 = no limit; default 100000
   milliseconds handshake_timeout{10'000};          // accept to complete head; 100 ms..10 min; default 10s
+  ListenerProtection protection;                   // its keys stand here
 
   bool operator==(const Listener&) const = default;
 };
@@ -97,6 +99,7 @@ struct Route {
   milliseconds close_timeout{5'000};        // wait for the answer to a Close; 10 ms..10 min; default 5s
   Ping ping;
   Reroute reroute;
+  RouteProtection protection;  // its keys stand here
   std::optional<Auth> auth;  // absent = anybody may have a session
 
   bool operator==(const Route&) const = default;
@@ -155,6 +158,7 @@ struct Upstream {
   ProxyVersion proxy_protocol = ProxyVersion::off;  // off | v1 | v2; default off
   Probe probe;
   Outlier outlier;
+  CircuitBreaker circuit_breaker;
 
   bool operator==(const Upstream&) const = default;
 };

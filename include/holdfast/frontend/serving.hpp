@@ -11,6 +11,7 @@
 
 #include "holdfast/config/config.hpp"
 #include "holdfast/config/match.hpp"
+#include "holdfast/config/origin.hpp"
 #include "holdfast/dial/dial.hpp"
 #include "holdfast/frontend/route_auth.hpp"
 #include "holdfast/net/tls.hpp"
@@ -24,6 +25,10 @@ namespace holdfast::frontend {
 struct ListenerState {
   std::string name;
   session::ListenerLoad load;
+  session::AddressTable addresses;
+  std::mutex meters_mutex;                     ///< of the two below
+  Meter rate;                                  ///< of handshakes
+  Meter told;                                  ///< of answers that say no
   std::vector<metrics::ListenerCells*> cells;  ///< one per setup thread
 };
 
@@ -40,6 +45,9 @@ struct RouteEntry {
   std::vector<std::string> listeners;  ///< names; empty = all
   session::RouteState* state = nullptr;
   std::shared_ptr<const dial::Destination> destination;
+  std::vector<config::OriginPattern> origins;  ///< empty = any
+  config::RouteProtection::Origin require_origin = config::RouteProtection::Origin::optional;
+  config::Access access;
   std::shared_ptr<const config::Reroute> reroute;  ///< never null in a snapshot that serves
   std::shared_ptr<const RouteAuth> auth;           ///< null = anybody may have a session
   /// Open-session gauges, [listener in the order of Serving::listeners][pump thread].

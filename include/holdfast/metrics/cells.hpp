@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "holdfast/base/reason.hpp"
+#include "holdfast/metrics/refusal.hpp"
 
 namespace holdfast::metrics {
 
@@ -90,6 +91,7 @@ struct alignas(cache_line_bytes) RouteCells {
   Counter
       unconfirmed;  ///< client messages acknowledged by a lost backend's kernel, not followed by a message
   Counter resent;   ///< client messages sent again to another backend
+  std::array<Counter, rate_limit_count> rate_pauses;
   std::array<std::array<Counter, code_class_count>, reason_count> ends;
 
   [[nodiscard]] Flow& flow(Direction direction) noexcept {
@@ -112,12 +114,16 @@ enum class HandshakeResult : std::uint8_t {
   backend_timeout,  ///< 504
   client_timeout,   ///< handshake_timeout passed
   client_gone,      ///< closed before the answer
-  limit,            ///< 503: max_sessions, descriptors or draining
+  limit,            ///< 503: the listener's max_sessions or rate, or descriptors
   proxy_header,     ///< closed: no valid PROXY header, or not from a trusted peer
+  client_limit,     ///< 429: a limit per client address
+  forbidden,        ///< origins, allow or deny: 403, or closed before TLS
+  overload,         ///< 503: the upstream's circuit breaker
+  unanswered,       ///< closed: over a limit, and so were too many before it to answer each
   unauthorized,     ///< 4xx: no good token, or the forward_auth service says no
   auth_failed,      ///< 503: the forward_auth service does not answer as it should
 };
-inline constexpr std::size_t handshake_result_count = 13;
+inline constexpr std::size_t handshake_result_count = 17;
 [[nodiscard]] std::string_view text(HandshakeResult result) noexcept;
 
 enum class TlsResult : std::uint8_t {
@@ -134,8 +140,10 @@ inline constexpr std::size_t tls_result_count = 5;
 struct alignas(cache_line_bytes) ListenerCells {
   std::array<Counter, handshake_result_count> handshakes;
   std::array<Counter, tls_result_count> tls_handshakes;
+  std::array<Counter, refusal_count> refusals;
 
   void handshake(HandshakeResult result) noexcept { handshakes[static_cast<std::size_t>(result)].add(); }
+  void refuse(Refusal refusal) noexcept { refusals[static_cast<std::size_t>(refusal)].add(); }
   void tls_handshake(TlsResult result) noexcept { tls_handshakes[static_cast<std::size_t>(result)].add(); }
 };
 

@@ -65,13 +65,23 @@ struct BalancingSample {
   std::vector<Labelled> cookies;  ///< by result; empty = no sticky cookie
 };
 
+/// What an upstream has to do, and what its circuit breaker refused.
+struct CircuitSample {
+  std::string upstream;
+  std::uint64_t sessions = 0;
+  std::uint64_t pending = 0;
+  std::vector<Labelled> breaks;  ///< by limit
+};
+
 struct Sample {
   std::uint64_t generation = 0;
   std::vector<BackendSample> backends;
   std::vector<BalancingSample> balancing;
   std::vector<RerouteSample> reroutes;  ///< those that are zero may be left out
   std::vector<DiscoverySample> discoveries;
-  std::vector<Labelled> panics;  ///< upstream: 1 = it panics
+  std::vector<Labelled> panics;     ///< upstream: 1 = it panics
+  std::vector<Labelled> addresses;  ///< of clients, by listener
+  std::vector<CircuitSample> circuits;
 };
 
 struct BuildInfo {

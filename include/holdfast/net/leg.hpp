@@ -82,6 +82,10 @@ class Leg {
   /// Bytes of the peer are here already, read ahead, where no edge tells of them.
   [[nodiscard]] virtual bool has_read_ahead() const noexcept { return false; }
 
+  /// No `read` takes more than so many bytes from the kernel at once: for a source that is mostly read faster
+  /// than it may send. TLS gives what is left of a record more.
+  virtual void limit_reads(std::size_t) noexcept {}
+
   /// Pump plane: reads through the thread's ciphertext scratch from now on (no effect on a plain leg).
   virtual void use_scratch(CipherScratch& scratch) noexcept = 0;
 

@@ -51,8 +51,9 @@ struct AccessRecord final : InboxItem {
   std::chrono::milliseconds duration{0};
   Traffic to_backend;
   Traffic to_client;
-  std::uint32_t reroutes = 0;    ///< backend legs after the first; story.backend is the last one
-  std::uint16_t close_code = 0;  ///< 0 = no Close was seen
+  std::uint32_t reroutes = 0;     ///< backend legs after the first; story.backend is the last one
+  std::uint32_t rate_pauses = 0;  ///< times that its client was not read because it sent too fast
+  std::uint16_t close_code = 0;   ///< 0 = no Close was seen
   Reason reason = Reason::none;
   ClosedBy closed_by = ClosedBy::proxy;
 };

@@ -4,12 +4,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "holdfast/base/clock.hpp"
 #include "holdfast/net/leg.hpp"
 #include "holdfast/session/access.hpp"
+#include "holdfast/session/address_table.hpp"
 #include "holdfast/session/attempt.hpp"
 #include "holdfast/session/route_state.hpp"
 #include "holdfast/session/shard_item.hpp"
@@ -27,20 +29,31 @@ struct ListenerLoad {
 class ListenerSeat {
  public:
   ListenerSeat() = default;
-  explicit ListenerSeat(ListenerLoad& load) noexcept : load_(&load) {
-    load.connections.fetch_add(1, std::memory_order_relaxed);
+  /// Nothing when there are `most` already; 0 = no limit.
+  [[nodiscard]] static std::optional<ListenerSeat> take(ListenerLoad& load, std::uint64_t most) noexcept {
+    std::uint64_t present = load.connections.load(std::memory_order_relaxed);
+    do {
+      if (most != 0 && present >= most) return std::nullopt;
+    } while (!load.connections.compare_exchange_weak(present, present + 1, std::memory_order_relaxed));
+    return ListenerSeat(load);
   }
-  ListenerSeat(ListenerSeat&& other) noexcept : load_(std::exchange(other.load_, nullptr)) {}
+  ListenerSeat(ListenerSeat&& other) noexcept
+      : load_(std::exchange(other.load_, nullptr)), address_(std::move(other.address_)) {}
   ListenerSeat& operator=(ListenerSeat&& other) noexcept {
     std::swap(load_, other.load_);
+    std::swap(address_, other.address_);
     return *this;
   }
   ~ListenerSeat() {
     if (load_ != nullptr) load_->connections.fetch_sub(1, std::memory_order_relaxed);
   }
+  /// It also counts for its client's address.
+  void count_for(AddressTable::Place address) noexcept { address_ = std::move(address); }
 
  private:
+  explicit ListenerSeat(ListenerLoad& load) noexcept : load_(&load) {}
   ListenerLoad* load_ = nullptr;
+  AddressTable::Place address_;
 };
 
 struct Handover final : ShardItem {
@@ -49,6 +62,7 @@ struct Handover final : ShardItem {
   std::unique_ptr<net::Leg> client;
   std::unique_ptr<net::Leg> backend;
   upstream::Seat seat;
+  upstream::Circuit::Place upstream_place;
   ListenerSeat listener_seat;
   RouteState* route = nullptr;
   metrics::SessionCells* open_sessions = nullptr;  ///< of this listener, route and pump thread

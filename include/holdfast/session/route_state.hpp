@@ -38,6 +38,7 @@ class RouteState {
     at_expiry.store(route.auth && route.auth->jwt ? route.auth->jwt->at_expiry : config::Jwt::stay,
                     std::memory_order_relaxed);
     apply(route.reroute);
+    apply(route.protection);
   }
 
   /// Whether `reroute.on` has the occasion of this cause.
@@ -65,6 +66,14 @@ class RouteState {
   std::atomic<std::uint32_t> ping_interval_ms{20'000};  ///< 0 = off
   std::atomic<std::uint32_t> ping_timeout_ms{10'000};
 
+  // config::RouteProtection; who may come is the setup plane's.
+  std::atomic<bool> has_rates{false};  ///< some of the rates is a limit
+  std::atomic<std::uint64_t> max_messages_per_second{0};
+  std::atomic<std::uint64_t> message_burst{0};
+  std::atomic<std::uint64_t> max_bytes_per_second{0};
+  std::atomic<std::uint64_t> byte_burst{0};
+  std::atomic<config::RateMode> rate_mode{config::RateMode::pause};
+  std::atomic<std::uint32_t> max_fragments{0};  ///< 0 = no limit
   std::atomic<std::uint16_t> at_expiry{config::Jwt::stay};  ///< Close code when the token is over; 0 = none
 
   // config::Reroute; `compression` and `secret` are the setup plane's, which has the snapshot.
@@ -98,6 +107,16 @@ class RouteState {
     preamble_answers.store(reroute.preamble_answers, std::memory_order_relaxed);
     move.store(reroute.move, std::memory_order_relaxed);
     quiet_ms.store(clamp(reroute.quiet), std::memory_order_relaxed);
+  }
+  void apply(const config::RouteProtection& protection) noexcept {
+    max_messages_per_second.store(protection.max_messages_per_second, std::memory_order_relaxed);
+    message_burst.store(protection.message_burst, std::memory_order_relaxed);
+    max_bytes_per_second.store(protection.max_bytes_per_second, std::memory_order_relaxed);
+    byte_burst.store(protection.byte_burst, std::memory_order_relaxed);
+    rate_mode.store(protection.rate_mode, std::memory_order_relaxed);
+    max_fragments.store(protection.max_fragments, std::memory_order_relaxed);
+    has_rates.store(protection.max_messages_per_second != 0 || protection.max_bytes_per_second != 0,
+                    std::memory_order_relaxed);
   }
   // Half of what a Tick can tell apart (24 days): longer is "never" for a session.
   static std::uint32_t clamp(std::chrono::milliseconds duration) noexcept {

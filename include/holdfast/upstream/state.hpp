@@ -13,6 +13,7 @@
 
 #include "holdfast/base/cause.hpp"
 #include "holdfast/base/clock.hpp"
+#include "holdfast/upstream/circuit.hpp"
 #include "holdfast/upstream/queue.hpp"
 #include "holdfast/upstream/sticky.hpp"
 
@@ -35,19 +36,29 @@ class TokenBucket {
 };
 
 /// Keeps retries from multiplying the load of a sick upstream: every first try earns a fifth of a retry, and
-/// ten a second come by themselves; it begins with ten, and up to 100 are saved. Reroutes may overdraw it, by
-/// 100 at most, and so go first: a new handshake's retry is refused while it is overdrawn.
+/// ten a second come by themselves (or what the rules say); it begins with ten, and up to 100 are saved.
+/// Reroutes may overdraw it, by 100 at most, and so go first: a new handshake's retry is refused while it is
+/// overdrawn, and reroutes' retries are slowed down once the debt can't grow. What was refused by a backend's
+/// kernel has cost nobody anything and is not charged.
 class RetryBudget {
  public:
+  struct Rules {
+    std::uint32_t percent_of_first_tries = 20;
+    std::uint32_t per_second = 10;  ///< both 0 = new handshakes are never retried
+  };
+  void set_rules(Rules rules) noexcept;
   void first_try(TimePoint now) noexcept;
   /// A new handshake's second or third try.
   [[nodiscard]] bool may_retry(TimePoint now) noexcept;
-  /// A reroute's second or later attempt: always granted, and charged.
-  void reroute_retries(TimePoint now) noexcept;
+  /// A reroute's attempt that has cost a backend something for nothing.
+  void reroute_failed(TimePoint now) noexcept;
+  /// As deep in debt as it gets.
+  [[nodiscard]] bool is_exhausted(TimePoint now) noexcept;
 
  private:
   void refill(TimePoint now) noexcept;
   std::mutex mutex_;
+  Rules rules_;
   double tokens_ = 10;
   TimePoint filled_at_{};
 };
@@ -63,6 +74,11 @@ class UpstreamState {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] TokenBucket& reroute_pace() noexcept { return reroute_pace_; }
   [[nodiscard]] RetryBudget& retries() noexcept { return retries_; }
+  /// Of reroutes' retries while the budget is exhausted: a tenth of `reroute_pace`.
+  [[nodiscard]] TokenBucket& slow_pace() noexcept { return slow_pace_; }
+  /// `per_second` 0 = no limit.
+  void set_reroute_rate(std::uint32_t per_second) noexcept;
+  [[nodiscard]] Circuit& circuit() noexcept { return circuit_; }
 
   [[nodiscard]] Queue& queue() noexcept { return queue_; }
   [[nodiscard]] Moved& moved() noexcept { return moved_; }  ///< sessions with a sticky cookie
@@ -114,12 +130,14 @@ class UpstreamState {
   const std::string name_;
   std::atomic<bool> present_{true};
   TokenBucket reroute_pace_{5'000};
+  TokenBucket slow_pace_{500};
   RetryBudget retries_;
   Queue queue_;
   Moved moved_;
   std::atomic<std::uint64_t> changes_{0};
   std::atomic<TimePoint> reroute_denied_at_{TimePoint{}};
   std::array<std::atomic<std::uint64_t>, sticky_result_count> sticky_{};
+  Circuit circuit_;
   std::array<std::array<std::atomic<std::uint64_t>, reroute_result_count>, cause_count> reroutes_{};
 };
 

@@ -433,6 +433,54 @@ TEST_CASE("retries of reroutes overdraw the upstream's budget, and new handshake
   CHECK_FALSE(office.state->retries().may_retry(Clock::now()));
 }
 
+TEST_CASE("refused connections draw on no budget") {
+  Office office(1);
+  office.backends[0].close();
+  for (int n = 0; n < 60; ++n) {
+    office.ask(office.attempt());
+    CHECK(office.next_reply()->result == AttemptResult::no_way);
+  }
+  CHECK(office.state->retries().may_retry(Clock::now()));
+}
+
+TEST_CASE("an attempt waits while the circuit breaker's pending dials are taken, and goes on then") {
+  Office office(1);
+  office.state->circuit().set_limits(0, 1);
+  auto taken = office.state->circuit().begin_dial();
+  const std::uint32_t asked = office.ask(office.attempt());
+  const TimePoint looked_until = Clock::now() + Milliseconds(50);
+  while (Clock::now() < looked_until) CHECK_FALSE(office.backends[0].has_caller());
+  taken.reset();
+  Peer caller = office.backends[0].accept();
+  CHECK(office.state->circuit().pending() == 1);
+  caller.send(switching_for(read_request(caller)));
+  const auto reply = office.next_reply();
+  CHECK(reply->number == asked);
+  CHECK(reply->result == AttemptResult::ready);
+  CHECK(office.state->circuit().pending() == 0);
+}
+
+TEST_CASE("retries are slowed down when the budget is exhausted, first attempts overtake them") {
+  Office office(1);
+  office.state->set_reroute_rate(10);  // a tenth: one retry a second
+  office.state->retries().set_rules({0, 0});
+  for (int n = 0; n < 200; ++n) office.state->retries().reroute_failed(Clock::now());
+  const TimePoint start = Clock::now();
+  for (int n = 0; n < 20; ++n) {
+    auto retry = office.attempt();
+    retry->retry = 1;
+    office.ask(std::move(retry));
+  }
+  const std::uint32_t first = office.ask(office.attempt());
+  int callers = 0;
+  for (std::uint32_t answered = 0; answered != first; ++callers) {
+    Peer caller = office.backends[0].accept();
+    caller.send(switching_for(read_request(caller)));
+    answered = office.next_reply()->number;
+  }
+  CHECK(callers <= 2 + (Clock::now() - start) / std::chrono::seconds(1));
+}
+
 TEST_CASE("a thread may end while attempts wait and while they are dialled") {
   Office office(1);
   office.ask(office.attempt());

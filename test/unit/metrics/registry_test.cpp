@@ -40,6 +40,8 @@ Sample one_backend() {
   backend.probes = {{"pass", 7}, {"fail", 1}};
   sample.balancing = {{"chat", 3, {{"served", 2}}, {{"honoured", 7}}}};
   sample.reroutes = {{"chat", "lost", "attached", 4}};
+  sample.addresses = {{"public", 12}};
+  sample.circuits = {{"chat", 6, 2, {{"sessions", 3}}}};
   return sample;
 }
 
@@ -58,6 +60,8 @@ std::unique_ptr<Registry> busy_registry() {
     registry->sessions(thread, "public", "chat /ws").open.add(3);
     registry->listener(thread, "public").handshake(HandshakeResult::accepted);
     registry->listener(thread, "public").tls_handshake(TlsResult::failed);
+    registry->listener(thread, "public").refuse(Refusal::max_sessions_per_ip);
+    route.rate_pauses[static_cast<std::size_t>(RateLimit::bytes)].add(5);
     registry->setup(thread).handshake_duration.observe(std::chrono::milliseconds(2));
     PumpCells& pump = registry->pump(thread);
     pump.session_duration.observe(std::chrono::seconds(2));
@@ -83,6 +87,12 @@ TEST_CASE("cells of all threads are summed at scrape") {
                  R"(holdfast_session_ends_total{route="chat /ws",reason="client_closed",code="1000"} 2)"));
   CHECK(has_line(text, R"(holdfast_handshakes_total{listener="public",result="accepted"} 2)"));
   CHECK(has_line(text, R"(holdfast_tls_handshakes_total{listener="public",result="failed"} 2)"));
+  CHECK(has_line(text, R"(holdfast_refusals_total{listener="public",reason="max_sessions_per_ip"} 2)"));
+  CHECK(has_line(text, R"(holdfast_refusals_total{listener="public",reason="origin"} 0)"));
+  CHECK(has_line(text, R"(holdfast_rate_pauses_total{route="chat /ws",limit="bytes"} 10)"));
+  CHECK(has_line(text, R"(holdfast_client_addresses{listener="public"} 12)"));
+  CHECK(has_line(text, R"(holdfast_upstream_pending{upstream="chat"} 2)"));
+  CHECK(has_line(text, R"(holdfast_circuit_breaks_total{upstream="chat",limit="sessions"} 3)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="0.001"} 0)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="0.0025"} 2)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="+Inf"} 2)"));
@@ -154,6 +164,12 @@ TEST_CASE("every promised name is exposed") {
                                        "holdfast_stored_head_bytes",
                                        "holdfast_held_bytes",
                                        "holdfast_hold_memory_spent_total",
+                                       "holdfast_refusals_total",
+                                       "holdfast_rate_pauses_total",
+                                       "holdfast_client_addresses",
+                                       "holdfast_upstream_sessions",
+                                       "holdfast_upstream_pending",
+                                       "holdfast_circuit_breaks_total",
                                        "holdfast_frames_total",
                                        "holdfast_messages_total",
                                        "holdfast_bytes_total",

@@ -128,6 +128,28 @@ TEST_CASE("through the scratch everything arrives, and no ciphertext stays in it
   CHECK((got == much));
 }
 
+TEST_CASE("with limited reads a leg takes little from the kernel at once, and all of it in the end") {
+  constexpr std::size_t limit = 4'000;
+  constexpr std::size_t record = 16 * 1024;
+  Tunnel tunnel;
+  tunnel.ours->use_scratch(tunnel.scratch);
+  tunnel.ours->limit_reads(limit);
+  const std::string much = std::string(512 * 1024, 'm') + "end";
+  std::string batch_of(batch, '\0');
+  std::size_t sent = 0;
+  std::string got;
+  const TimePoint deadline = Clock::now() + patience;
+  while (got.size() < much.size() && Clock::now() < deadline) {
+    if (sent < much.size()) sent += tunnel.peer->send_some(std::string_view(much).substr(sent));
+    const IoResult result = tunnel.ours->read(std::as_writable_bytes(std::span(batch_of)));
+    REQUIRE(result.state != IoState::failed);
+    CHECK(result.bytes <= record + limit);
+    CHECK(tunnel.scratch.begin == tunnel.scratch.end);
+    got.append(batch_of, 0, result.bytes);
+  }
+  CHECK((got == much));
+}
+
 TEST_CASE("two legs that share a scratch never see each other's bytes") {
   Tunnel one;
   Tunnel two;

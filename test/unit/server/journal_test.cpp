@@ -28,6 +28,7 @@ std::unique_ptr<AccessRecord> session_record() {
   record->duration = std::chrono::milliseconds(3456);
   record->to_backend = {3, 300};
   record->to_client = {4, 4000};
+  record->rate_pauses = 2;
   record->close_code = 1000;
   record->reason = Reason::client_closed;
   record->closed_by = session::ClosedBy::client;
@@ -98,7 +99,8 @@ TEST_CASE("a session is one line of words, fields in a fixed order") {
         "access client=192.0.2.1:4711 listener=public route=room host=chat.example.com path=/ws/room "
         "status=101 "
         "upstream=chat backend=127.0.0.1:9001 handshake_ms=12 duration_ms=3456 frames_to_backend=3 "
-        "bytes_to_backend=300 frames_to_client=4 bytes_to_client=4000 close_code=1000 reason=client_closed "
+        "bytes_to_backend=300 frames_to_client=4 bytes_to_client=4000 rate_pauses=2 close_code=1000 "
+        "reason=client_closed "
         "closed_by=client");
 }
 

@@ -102,7 +102,7 @@ TEST_CASE("five first tries earn one retry") {
 
 TEST_CASE("reroutes are never refused and go first: new handshakes wait until the debt is paid") {
   RetryBudget budget;
-  for (int n = 0; n < 15; ++n) budget.reroute_retries(at(0));
+  for (int n = 0; n < 15; ++n) budget.reroute_failed(at(0));
   CHECK_FALSE(budget.may_retry(at(0)));
   CHECK_FALSE(budget.may_retry(at(500)));
   CHECK(budget.may_retry(at(600)));
@@ -111,7 +111,7 @@ TEST_CASE("reroutes are never refused and go first: new handshakes wait until th
 
 TEST_CASE("the debt of a storm of reroutes is bounded, so that retries come back soon") {
   RetryBudget budget;
-  for (int n = 0; n < 9'000; ++n) budget.reroute_retries(at(0));
+  for (int n = 0; n < 9'000; ++n) budget.reroute_failed(at(0));
   CHECK_FALSE(budget.may_retry(at(10'000)));
   CHECK(budget.may_retry(at(10'100)));
 }
