@@ -65,15 +65,26 @@ bool split(std::string_view text, Address& out, AddressUse use) {
 
 }  // namespace
 
-std::optional<SocketAddress> numeric_socket(const std::string& host, std::uint16_t port) {
-  sockaddr_in v4{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(port);
-  if (inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) return wrap(v4);
+SocketAddress ip_socket(int family, const void* host, std::uint16_t port) noexcept {
+  if (family == AF_INET) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&v4.sin_addr, host, sizeof v4.sin_addr);
+    return wrap(v4);
+  }
   sockaddr_in6 v6{};
   v6.sin6_family = AF_INET6;
   v6.sin6_port = htons(port);
-  if (inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) == 1) return wrap(v6);
+  std::memcpy(&v6.sin6_addr, host, sizeof v6.sin6_addr);
+  return wrap(v6);
+}
+
+std::optional<SocketAddress> numeric_socket(const std::string& host, std::uint16_t port) {
+  in6_addr bytes{};  // large enough for both
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (inet_pton(family, host.c_str(), &bytes) == 1) return ip_socket(family, &bytes, port);
+  }
   return std::nullopt;
 }
 

@@ -9,6 +9,9 @@
 
 namespace holdfast::config {
 
+/// `host` as the kernel has it: 4 bytes of AF_INET, 16 of AF_INET6, in network order.
+[[nodiscard]] SocketAddress ip_socket(int family, const void* host, std::uint16_t port) noexcept;
+
 /// Nothing if `host` is not a numeric IPv4 or IPv6 address (without brackets).
 [[nodiscard]] std::optional<SocketAddress> numeric_socket(const std::string& host, std::uint16_t port);
 

@@ -7,9 +7,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <map>
 #include <utility>
+
+#include "config/socket_address.hpp"
 
 namespace holdfast::discover {
 
@@ -20,30 +21,6 @@ constexpr std::uint32_t most_weight = 256;
 
 Error garbage() {
   return {Failure::garbage, Side::backend, Retry::other_backend, "not a DNS answer"};
-}
-
-config::SocketAddress with_port(config::SocketAddress address, std::uint16_t port) {
-  // sin_port and sin6_port lie at the same place.
-  reinterpret_cast<sockaddr_in*>(&address.storage)->sin_port = htons(port);
-  return address;
-}
-
-void take_address(int family, const unsigned char* bytes, Answer& answer) {
-  config::SocketAddress address;
-  if (family == AF_INET) {
-    sockaddr_in four{};
-    four.sin_family = AF_INET;
-    std::memcpy(&four.sin_addr, bytes, sizeof four.sin_addr);
-    std::memcpy(&address.storage, &four, sizeof four);
-    address.length = sizeof four;
-  } else {
-    sockaddr_in6 six{};
-    six.sin6_family = AF_INET6;
-    std::memcpy(&six.sin6_addr, bytes, sizeof six.sin6_addr);
-    std::memcpy(&address.storage, &six, sizeof six);
-    address.length = sizeof six;
-  }
-  answer.addresses.push_back(address);
 }
 
 bool take_service(const ns_msg& message, const ns_rr& record, Answer& answer) {
@@ -64,7 +41,7 @@ bool take_service(const ns_msg& message, const ns_rr& record, Answer& answer) {
   return true;
 }
 
-// The text of a numeric address and its socket address, as a configuration would have them.
+// As a configuration would have it.
 std::optional<config::BackendConfig> backend_at(const config::SocketAddress& address, std::uint16_t port,
                                                 std::uint32_t weight) {
   std::array<char, INET6_ADDRSTRLEN> host{};
@@ -78,7 +55,6 @@ std::optional<config::BackendConfig> backend_at(const config::SocketAddress& add
   std::string why;
   auto parsed = config::parse_address(text, config::AddressUse::backend, why);
   if (!parsed) return std::nullopt;
-  parsed->sockets = {with_port(address, port)};
   config::BackendConfig backend;
   backend.address = std::move(*parsed);
   backend.weight = weight;
@@ -105,9 +81,9 @@ Result<Answer> parse_answer(std::span<const unsigned char> bytes) {
     if (ns_parserr(&message, ns_s_an, static_cast<int>(n), &record) != 0) return garbage();
     const int type = ns_rr_type(record);
     if (type == ns_t_a && ns_rr_rdlen(record) == sizeof(in_addr)) {
-      take_address(AF_INET, ns_rr_rdata(record), answer);
+      answer.addresses.push_back(config::ip_socket(AF_INET, ns_rr_rdata(record), 0));
     } else if (type == ns_t_aaaa && ns_rr_rdlen(record) == sizeof(in6_addr)) {
-      take_address(AF_INET6, ns_rr_rdata(record), answer);
+      answer.addresses.push_back(config::ip_socket(AF_INET6, ns_rr_rdata(record), 0));
     } else if (type == ns_t_srv) {
       if (!take_service(message, record, answer)) return garbage();
     } else if (type != ns_t_cname) {

@@ -102,23 +102,25 @@ std::optional<Refused> admit(const RouteEntry& route, const config::SocketAddres
   return Refused{Refusal::origin, 403, "its Origin is not among the route's origins", 0};
 }
 
-std::optional<Refused> admit(upstream::UpstreamState& state, upstream::Circuit::Place& session,
-                             upstream::Circuit::Place& dial) {
-  upstream::Circuit& circuit = state.circuit();
-  auto place = circuit.begin_session();
+std::optional<Refused> admit(upstream::UpstreamState& state, upstream::Circuit::Place& session) {
+  auto place = state.circuit().begin_session();
   if (!place)
     return Refused{Refusal::circuit_sessions, 503,
                    "upstream " + state.name() + " has circuit_breaker.max_sessions already",
                    retry_after_full};
-  auto pending = circuit.begin_dial();
-  if (!pending) {
-    circuit.count(upstream::Circuit::Break::pending);
+  session = std::move(*place);
+  return std::nullopt;
+}
+
+std::optional<Refused> admit_dial(upstream::UpstreamState& state, upstream::Circuit::Place& dial) {
+  auto place = state.circuit().begin_dial();
+  if (!place) {
+    state.circuit().count(upstream::Circuit::Break::pending);
     return Refused{Refusal::circuit_pending, 503,
                    "upstream " + state.name() + " has circuit_breaker.max_pending dials under way",
                    retry_after_pending};
   }
-  session = std::move(*place);
-  dial = std::move(*pending);
+  dial = std::move(*place);
   return std::nullopt;
 }
 

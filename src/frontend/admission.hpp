@@ -32,8 +32,10 @@ struct Refused {
 [[nodiscard]] std::optional<Refused> admit(const RouteEntry& route, const config::SocketAddress& client,
                                            const ws::RequestHead& head);
 
-/// Takes a new session's place at the upstream, and that of its dial.
-[[nodiscard]] std::optional<Refused> admit(upstream::UpstreamState& state, upstream::Circuit::Place& session,
-                                           upstream::Circuit::Place& dial);
+/// Takes a new session's place at the upstream.
+[[nodiscard]] std::optional<Refused> admit(upstream::UpstreamState& state, upstream::Circuit::Place& session);
+/// That of its dial: who waits in the queue does not dial.
+[[nodiscard]] std::optional<Refused> admit_dial(upstream::UpstreamState& state,
+                                                upstream::Circuit::Place& dial);
 
 }  // namespace holdfast::frontend

@@ -195,7 +195,7 @@ Connection::Step Connection::choose_route() {
     co_return false;
   }
   refused_ = admit(*route_, peer_, *head_);
-  if (!refused_) refused_ = admit(route_->destination->upstream->state(), upstream_place_, pending_);
+  if (!refused_) refused_ = admit(route_->destination->upstream->state(), upstream_place_);
   if (refused_) {
     Refused refused = *std::move(refused_);
     co_await answer(std::move(refused));
@@ -249,6 +249,15 @@ Connection::Step Connection::find_backend() {
     }
     if (!seated.seat) break;
     std::optional<upstream::Seat> seat = std::exchange(seated.seat, std::nullopt);
+    if (tried.empty()) {
+      refused_ = admit_dial(destination_->upstream->state(), pending_);
+      if (refused_) {
+        seat.reset();
+        Refused refused = *std::move(refused_);
+        co_await answer(std::move(refused));
+        co_return false;
+      }
+    }
     // Who was refused by a backend's kernel has cost nobody anything.
     const bool is_free = tried.empty() || (last && last->failure == Failure::refused);
     if (!is_free && !retries.may_retry(Clock::now())) {

@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <optional>
 #include <utility>
+
+#include "config/socket_address.hpp"
 
 namespace holdfast::net {
 
@@ -55,28 +56,6 @@ void append_two_bytes(std::string& out, std::size_t value) {
   out += static_cast<char>(value & 0xffU);
 }
 
-config::SocketAddress v4(in_addr host, std::uint16_t port) {
-  config::SocketAddress address;
-  sockaddr_in four{};
-  four.sin_family = AF_INET;
-  four.sin_addr = host;
-  four.sin_port = htons(port);
-  std::memcpy(&address.storage, &four, sizeof four);
-  address.length = sizeof four;
-  return address;
-}
-
-config::SocketAddress v6(in6_addr host, std::uint16_t port) {
-  config::SocketAddress address;
-  sockaddr_in6 six{};
-  six.sin6_family = AF_INET6;
-  six.sin6_addr = host;
-  six.sin6_port = htons(port);
-  std::memcpy(&address.storage, &six, sizeof six);
-  address.length = sizeof six;
-  return address;
-}
-
 // Each of the fields "TCP4 SOURCE DESTINATION SOURCE_PORT DESTINATION_PORT"; nothing if there are more or
 // less.
 std::optional<std::array<std::string_view, 5>> five_fields(std::string_view line) {
@@ -98,14 +77,11 @@ std::optional<std::uint16_t> port_of(std::string_view text) {
 }
 
 std::optional<config::SocketAddress> address_of(bool is_v6, std::string_view host, std::string_view port) {
-  const std::string text(host);
   const auto number = port_of(port);
-  in_addr four{};
-  in6_addr six{};
-  if (!number || inet_pton(is_v6 ? AF_INET6 : AF_INET, text.c_str(),
-                           is_v6 ? static_cast<void*>(&six) : static_cast<void*>(&four)) != 1)
-    return std::nullopt;
-  return is_v6 ? v6(six, *number) : v4(four, *number);
+  if (!number) return std::nullopt;
+  auto address = config::numeric_socket(std::string(host), *number);
+  if (address && (address->family() == AF_INET6) != is_v6) return std::nullopt;
+  return address;
 }
 
 Result<std::size_t> missing_of_line(std::string_view so_far) {
@@ -170,11 +146,8 @@ Result<ProxyHeader> parse_binary(std::string_view whole) {
   if (rest.size() < 2 * address_bytes + 4) return bad("too short for its addresses");
   const auto end = [&](std::size_t number) {
     const auto port = static_cast<std::uint16_t>(two_bytes_at(rest, 2 * address_bytes + 2 * number));
-    in_addr four{};
-    in6_addr six{};
-    std::memcpy(family == tcp_over_v6 ? static_cast<void*>(&six) : static_cast<void*>(&four),
-                rest.data() + number * address_bytes, address_bytes);
-    return family == tcp_over_v6 ? v6(six, port) : v4(four, port);
+    return config::ip_socket(family == tcp_over_v6 ? AF_INET6 : AF_INET, rest.data() + number * address_bytes,
+                             port);
   };
   header.source = end(0);
   header.destination = end(1);

@@ -281,6 +281,24 @@ def test_circuit_breaker_pending(start, backend):
     assert proxy.metric("holdfast_upstream_pending", upstream="main") == 0
 
 
+def test_who_waits_in_the_queue_does_not_dial(start, backend):
+    server = backend(fake.echo)
+    upstream = {"circuit_breaker": {"max_pending": 1}, "queue": {"length": 5, "timeout": "10m"}}
+    config = harness.config_for(server.address, upstream=upstream)
+    config["upstreams"][0]["backends"][0]["max_sessions"] = 1
+    proxy = start(config)
+    first = wire.open_session(proxy.public)
+    with wire.connect(proxy.public) as one, wire.connect(proxy.public) as two:
+        one.send(wire.request())
+        two.send(wire.request())
+        harness.eventually(lambda: proxy.metric("holdfast_queued_sessions", upstream="main") == 2)
+        assert proxy.metric("holdfast_upstream_pending", upstream="main") == 0
+        assert proxy.metric("holdfast_upstream_sessions", upstream="main") == 3
+        first.close()
+        harness.eventually(lambda: len(server.heads) == 2, what="one of them at the backend")
+    assert refusals(proxy, "circuit_pending") == 0
+
+
 def test_a_session_that_loses_its_backend_waits_for_the_circuit_and_keeps_its_place(start, backend):
     go = []
 

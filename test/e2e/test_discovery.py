@@ -1,6 +1,7 @@
 """Backends that are found while the proxy runs: a real name server (dnsmasq), a file that is rewritten."""
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -40,7 +41,7 @@ class NameServer:
         self.process = subprocess.Popen(
             ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-poll",
              f"--addn-hosts={self.hosts}", f"--port={self.port}", "--listen-address=127.0.0.1", "--bind-interfaces",
-             "--local-ttl=1", "--cache-size=0", "--pid-file=", f"--user={os.environ.get('USER', 'root')}",
+             "--local-ttl=1", "--cache-size=0", "--pid-file=", f"--user={pwd.getpwuid(os.geteuid()).pw_name}",
              *(f"--srv-host={line}" for line in self.services)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         harness.eventually(self._accepts, what="dnsmasq")

@@ -6,9 +6,11 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "unit/balance/stage.hpp"
 
@@ -26,15 +28,11 @@ class World {
     for (std::size_t p = 0; p < of_proxies; ++p) stages_.emplace_back(policy, std::vector<View>(backends), p);
   }
 
-  // Arrivals and ends of some seconds. Lives are exponential: each session ends with the same chance.
-  void live(int seconds) {
-    std::bernoulli_distribution ends(1 / mean_life_seconds);
-    for (int second = 0; second < seconds; ++second) {
-      std::erase_if(sessions_, [&](const Session& session) {
-        if (!ends(rng_)) return false;
+  // Arrivals and ends of some seconds.
+  void live(std::size_t seconds) {
+    for (const std::size_t end = now_ + seconds; now_ < end; ++now_) {
+      for (const Session& session : std::exchange(ending_at(now_), {}))
         --stages_[session.proxy].views[session.backend].sessions;
-        return true;
-      });
       for (int n = 0; n < arrivals_a_second; ++n) arrive();
     }
   }
@@ -53,8 +51,10 @@ class World {
       stage.views[backend] = {0, 1, false};
       stage.renew();
     }
-    for (Session& session : sessions_) {
-      if (session.backend == backend) session.backend = *stages_[session.proxy].place({session.key});
+    for (std::vector<Session>& ending : ending_) {
+      for (Session& session : ending) {
+        if (session.backend == backend) session.backend = *stages_[session.proxy].place({session.key});
+      }
     }
   }
 
@@ -65,13 +65,16 @@ class World {
   };
   [[nodiscard]] Spread spread() const {
     std::vector<double> loads;
+    double all = 0;
     for (std::size_t n = 0; n < stages_[0].views.size(); ++n) {
       double load = 0;
       for (const Stage& stage : stages_) load += stage.views[n].sessions;
-      if (stages_[0].views[n].eligible) loads.push_back(load);
+      if (!stages_[0].views[n].eligible) continue;
+      loads.push_back(load);
+      all += load;
     }
     const auto [low, high] = std::ranges::minmax(loads);
-    const double mean = static_cast<double>(sessions_.size()) / static_cast<double>(loads.size());
+    const double mean = all / static_cast<double>(loads.size());
     return {100 * high / mean, 100 * low / mean};
   }
 
@@ -87,13 +90,21 @@ class World {
     const auto key =
         static_cast<std::uint64_t>(2'000 * std::pow(static_cast<double>(rng_() % 10'000) / 1e4, 2));
     const std::size_t proxy = rng_() % stages_.size();
-    sessions_.push_back({proxy, *stages_[proxy].place({key}), key});
+    // Lives are exponential: in each second a session ends with the same chance.
+    const std::size_t life = 1 + std::geometric_distribution<std::size_t>(1 / mean_life_seconds)(rng_);
+    ending_at(now_ + life).push_back({proxy, *stages_[proxy].place({key}), key});
+  }
+
+  std::vector<Session>& ending_at(std::size_t second) {
+    if (ending_.size() <= second) ending_.resize(second + 1);
+    return ending_[second];
   }
 
   Policy policy_;
   Rng rng_;
   std::vector<Stage> stages_;
-  std::vector<Session> sessions_;
+  std::size_t now_ = 0;                       // in seconds
+  std::vector<std::vector<Session>> ending_;  // by the second in which they end
 };
 
 struct Outcome {
@@ -108,10 +119,9 @@ Outcome simulate(Policy policy, std::size_t of_proxies) {
   World world(policy, 10, of_proxies);
   world.live(2'400);
   outcome.steady = world.spread();
+  World grown = world;
   world.lose(4);
   outcome.lost = world.spread();
-  World grown(policy, 10, of_proxies);
-  grown.live(2'400);
   grown.add_backend();
   grown.live(60);
   outcome.added = grown.spread();
