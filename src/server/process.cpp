@@ -27,6 +27,9 @@ constexpr std::chrono::milliseconds drain_look_period{20};
 // Of a pump: some 30 messages.
 constexpr std::chrono::microseconds pump_slice{500};
 
+// Of one worker's three threads: epoll, eventfd, and a timerfd of the two that have one.
+constexpr std::uint64_t descriptors_per_worker = 8;
+
 // Kept free for listeners, logs, the admin port, probes and answers: a sixteenth, at least 64.
 std::uint64_t descriptor_reserve(std::uint64_t limit) {
   return std::max<std::uint64_t>(64, limit / 16);
@@ -97,6 +100,7 @@ int Server::Process::start() {
 
 bool Server::Process::start_planes(const config::Config& config) {
   const std::size_t workers = worker_count(config.workers);
+  budget_.keep(descriptors_per_worker * workers);
   planes_ = std::make_unique<Planes>(workers, metrics::BuildInfo{release, build_commit},
                                      [this] { return sample(); });
   const std::uint64_t marker = std::mt19937_64(std::random_device{}())();

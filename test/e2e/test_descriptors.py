@@ -60,6 +60,20 @@ def test_more_connections_than_descriptors_do_not_spin(start, backend):
         assert client.data_frame()[2] == b"hi"
 
 
+def test_workers_own_descriptors_leave_some_for_the_admin_port(start, backend):
+    """What threads hold themselves was taken from what is kept free: with eight workers nothing was left, and the
+    admin port did not answer any more."""
+    proxy = start(harness.config_for(backend(fake.echo).address, workers=8),
+                  prefix=["bash", "-c", f'ulimit -n {LIMIT}; exec "$@"', "limited"])
+    silent = [wire.connect(proxy.public) for _ in range(LIMIT * 2)]
+    harness.eventually(lambda: proxy.sockets() >= LIMIT // 3, what="many sockets")
+    for _ in range(50):
+        assert proxy.get("/healthz")[0] == 200
+    assert len(os.listdir(f"/proc/{proxy.pid}/fd")) <= LIMIT - 10
+    for client in silent:
+        client.close()
+
+
 def try_session(address):
     try:
         return wire.open_session(address)

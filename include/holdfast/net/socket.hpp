@@ -1,6 +1,7 @@
 #pragma once
 // Descriptors, socket options and the process-wide count of descriptors in use.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,9 @@ class DescriptorBudget {
   /// `limit` = soft limit of open files; `reserve` is kept for listeners, logs, probes and error answers.
   DescriptorBudget(std::uint64_t limit, std::uint64_t reserve)
       : usable_(limit > reserve ? limit - reserve : 0) {}
+
+  /// Before any other thread uses it: so many more are kept.
+  void keep(std::uint64_t more) noexcept { usable_ -= std::min(usable_, more); }
 
   /// Whether `more` descriptors fit below what is usable.
   [[nodiscard]] bool fits(std::uint32_t more) const noexcept { return used() + more <= usable_; }
