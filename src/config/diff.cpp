@@ -74,6 +74,7 @@ std::string parts(const Route& old, const Route& now) {
       .compare("close_timeout", old.close_timeout, now.close_timeout)
       .compare("ping", old.ping, now.ping)
       .compare("reroute", old.reroute, now.reroute)
+      .compare("auth", old.auth, now.auth)
       .compare("origins, access or rates", old.protection, now.protection)
       .text();
 }

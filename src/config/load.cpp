@@ -82,6 +82,9 @@ std::string check_report(const LoadResult& result) {
   for (const Problem& problem : result.warnings) append(out, result.file, "warning: ", problem);
   if (!result.config) return out + count_of(result.problems.size(), "error") + "\n";
   const Config& config = *result.config;
+  for (const Route& route : config.routes) {
+    if (route.auth) out += result.file + ": route " + route.name + " asks for " + summary(*route.auth) + "\n";
+  }
   std::size_t backends = 0;
   for (const Upstream& upstream : config.upstreams) backends += upstream.backends.size();
   return out + result.file + " is valid: " + count_of(config.listeners.size(), "listener") + ", " +

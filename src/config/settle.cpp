@@ -26,13 +26,6 @@ std::string default_route_name(const Route& route) {
   return name;
 }
 
-std::string trimmed(const std::string& text) {
-  constexpr const char* white_space = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(white_space);
-  if (first == std::string::npos) return {};
-  return text.substr(first, text.find_last_not_of(white_space) - first + 1);
-}
-
 bool is_token(const std::string& text) {
   for (const char c : text) {
     if (c <= ' ' || c >= 0x7f) return false;
@@ -41,6 +34,13 @@ bool is_token(const std::string& text) {
 }
 
 }  // namespace
+
+std::string trimmed(const std::string& text) {
+  constexpr const char* white_space = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(white_space);
+  if (first == std::string::npos) return {};
+  return text.substr(first, text.find_last_not_of(white_space) - first + 1);
+}
 
 void settle_numeric(Address& address, const std::filesystem::path& directory, const std::string& place,
                     Problems& problems) {
@@ -77,6 +77,7 @@ void Settler::settle(Config& config) {
     if (route.upstream.empty() && only_one) route.upstream = config.upstreams[0].name;
     read_secret(route.reroute.secret_file, route.reroute.secret,
                 indexed("routes", i) + ".reroute.secret_file");
+    if (route.auth) settle_auth(*route.auth, indexed("routes", i) + ".auth");
   }
   settle_admin(config.admin);
   if (config.log.access != "-") make_absolute(config.log.access);

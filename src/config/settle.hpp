@@ -11,6 +11,9 @@
 
 namespace holdfast::config {
 
+/// Without white space at both ends.
+[[nodiscard]] std::string trimmed(const std::string& text);
+
 /// A unix socket's path becomes absolute; a host name is an error, because nobody may wait for its addresses.
 void settle_numeric(Address& address, const std::filesystem::path& directory, const std::string& place,
                     Problems& problems);
@@ -32,6 +35,10 @@ class Settler {
   void settle_listener(Listener& listener, const std::string& place);
   void settle_upstream(Upstream& upstream, const std::string& place);
   void settle_admin(Admin& admin);
+  void settle_auth(Auth& auth, const std::string& place);
+  void settle_jwt(Jwt& jwt, const std::string& place);
+  void settle_forward_auth(ForwardAuth& service, const std::string& place);
+  [[nodiscard]] std::string read_whole(std::string& path, std::size_t most_bytes, const std::string& place);
   // Makes `file` absolute and puts what it holds into `secret`; nothing to do without a file.
   void read_secret(std::string& file, std::string& secret, const std::string& place);
   void read_certificate(Certificate& certificate, const std::string& place);

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "config/shape_auth.hpp"
 #include "config/shape_balancing.hpp"
 #include "config/shape_protection.hpp"
 #include "config/text_checks.hpp"
@@ -165,6 +166,7 @@ void route(Visitor& v, Route& r) {
   v.duration({"close_timeout"}, r.close_timeout, from_to(milliseconds(10), minutes(10)));
   object(v, {"ping"}, r.ping, ping);
   object(v, {"reroute"}, r.reroute, reroute);
+  object(v, {"auth"}, r.auth, describe_auth);
   shape_protection(v, r.protection);
   v.later({"feed", "strip_prefix", "set_headers", "remove_headers", "request_id"});
 }

@@ -140,6 +140,59 @@ std::string check_probe_text(const std::string& text) {
   return text.size() <= Probe::most_text_bytes ? "" : "must not be longer than 4096 bytes";
 }
 
+std::string check_claim_value(const std::string& text) {
+  const bool good =
+      !text.empty() && text.size() <= 1024 && std::none_of(text.begin(), text.end(), is_control);
+  return good ? "" : "must be 1 to 1024 bytes without control characters";
+}
+
+std::string check_claim_name(const std::string& text) {
+  const bool good = !text.empty() && text.size() <= 256 && std::none_of(text.begin(), text.end(), is_control);
+  if (!good) return "must name a claim: 1 to 256 bytes without control characters";
+  if (text[0] != '/') return "";
+  for (std::size_t at = text.find('~'); at != std::string::npos; at = text.find('~', at + 1)) {
+    const bool escapes = at + 1 < text.size() && (text[at + 1] == '0' || text[at + 1] == '1');
+    if (!escapes) return "must be a JSON pointer, since it begins with \"/\": \"~\" is written \"~0\" there";
+  }
+  return "";
+}
+
+std::string check_granted_field(const std::string& text) {
+  constexpr std::array<std::string_view, 17> ours{"cookie",
+                                                  "origin",
+                                                  "connection",
+                                                  "content_length",
+                                                  "expect",
+                                                  "forwarded",
+                                                  "host",
+                                                  "http2_settings",
+                                                  "keep_alive",
+                                                  "te",
+                                                  "trailer",
+                                                  "upgrade",
+                                                  "transfer_encoding",
+                                                  "proxy",
+                                                  "x_forwarded_for",
+                                                  "x_forwarded_proto",
+                                                  "x_forwarded_host"};
+  constexpr std::array<std::string_view, 3> families{"holdfast_", "proxy_", "sec_websocket_"};
+  const std::string variable = as_variable(text);
+  const bool taken =
+      std::ranges::find(ours, variable) != ours.end() ||
+      std::ranges::any_of(families, [&](std::string_view each) { return variable.starts_with(each); });
+  if (taken) return "must not be a field that belongs to the handshake or that the proxy writes itself";
+  return is_token(text, 128) ? "" : "must have the name of a field: letters, digits and hyphens, up to 128";
+}
+
+std::string as_variable(const std::string& field) {
+  std::string out = field;
+  std::ranges::transform(out, out.begin(), [](char c) {
+    if (c == '-') return '_';
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return out;
+}
+
 std::string check_file(const std::string& text) {
   return text.empty() ? "must be a file name" : "";
 }

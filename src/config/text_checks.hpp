@@ -37,6 +37,15 @@ namespace holdfast::config {
 /// What a probe sends as a text message.
 [[nodiscard]] std::string check_probe_text(const std::string& text);
 
+/// What a token must claim: its issuer, its audience.
+[[nodiscard]] std::string check_claim_value(const std::string& text);
+/// A claim, or behind a "/" the way to one (a JSON pointer).
+[[nodiscard]] std::string check_claim_name(const std::string& text);
+/// A field that auth may set in requests to backends: none that the handshake itself or the proxy writes.
+[[nodiscard]] std::string check_granted_field(const std::string& text);
+/// A field's name as backends see it that make variables of fields: lower case, '_' for '-'.
+[[nodiscard]] std::string as_variable(const std::string& field);
+
 /// A file name that may not be left out.
 [[nodiscard]] std::string check_file(const std::string& text);
 

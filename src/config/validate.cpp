@@ -176,6 +176,7 @@ void check_routes(const Config& config, Problems& problems) {
     const Route& route = config.routes[i];
     check_route(route, indexed("routes", i), upstreams, listeners, problems);
     check_reroute(config, route.reroute, indexed("routes", i) + ".reroute", problems);
+    if (route.auth) validate_auth(*route.auth, indexed("routes", i) + ".auth", problems);
     names.check(route.name, indexed("routes", i) + ".name", "already the name of");
     used.insert(route.upstream);
     if (catch_all != nullptr) {

@@ -7,6 +7,7 @@
 namespace holdfast::config {
 
 void validate(const Config& config, Problems& problems);
+void validate_auth(const Auth& auth, const std::string& place, Problems& problems);
 /// Probes and ejections of one upstream.
 void validate_health(const Upstream& upstream, const std::string& place, Problems& problems);
 /// Limits of listeners and routes.

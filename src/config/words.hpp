@@ -23,6 +23,7 @@ inline constexpr std::array<std::string_view, occasion_count> occasion_words{"lo
                                                                              "rebalance"};
 inline constexpr std::array<std::string_view, 2> hold_unit_words{"frame", "message"};
 inline constexpr std::array<std::string_view, 3> compression_words{"pin", "strip", "pass"};
+inline constexpr std::array<std::string_view, 3> jwt_algorithm_words{"HS256", "RS256", "ES256"};
 inline constexpr std::array<std::string_view, 2> move_order_words{"make_first", "break_first"};
 inline constexpr std::array<std::string_view, 2> rate_mode_words{"pause", "close"};
 
@@ -67,6 +68,10 @@ inline std::span<const std::string_view> words<HoldUnit>() {
 template <>
 inline std::span<const std::string_view> words<Compression>() {
   return compression_words;
+}
+template <>
+inline std::span<const std::string_view> words<JwtAlgorithm>() {
+  return jwt_algorithm_words;
 }
 template <>
 inline std::span<const std::string_view> words<MoveOrder>() {

@@ -31,6 +31,10 @@ TlsResult tls_result(const Error& error) {
   return error.failure == Failure::eof ? TlsResult::gone : TlsResult::failed;
 }
 
+auth::WallTime wall_time() {
+  return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
+}
+
 }  // namespace
 
 // No `if (!co_await …)`: g++ 12 compiles a co_await inside a condition into a trap.
@@ -39,6 +43,7 @@ asio::awaitable<void> serve(SetupThread&, std::unique_ptr<Connection> connection
   if (goes_on) goes_on = co_await connection->shake_tls();
   if (goes_on) goes_on = co_await connection->read_request();
   if (goes_on) goes_on = co_await connection->choose_route();
+  if (goes_on && connection->needs_authorising()) goes_on = co_await connection->authorise();
   if (goes_on) goes_on = co_await connection->find_backend();
   if (goes_on) co_await connection->hand_over();
 }
@@ -199,6 +204,29 @@ Connection::Step Connection::choose_route() {
   co_return true;
 }
 
+Connection::Step Connection::authorise() {
+  const RouteAuth& rules = *route_->auth;
+  std::optional<Refusal> refusal;
+  if (rules.settings.jwt)
+    refusal = check_token(rules, *rules.cells[around().index], *head_, *request_, wall_time(), admission_);
+  if (!refusal && rules.settings.forward_auth) {
+    const config::ForwardAuth& service = *rules.settings.forward_auth;
+    client_->expires_at(Clock::now() + service.timeout);
+    Watch watch(thread_.watches(), *client_);
+    std::string question = ws::build_question(*head_, forwarded_by(), service.host, service.target);
+    auth::Ruling ruling = co_await ask_service(thread_, route_->auth, std::move(question), &watch.give_up());
+    if (watch.give_up().requested()) {
+      cells().handshake(HandshakeResult::client_gone);
+      record(0, "closed while its forward_auth service was asked");
+      co_return false;
+    }
+    refusal = apply_ruling(std::move(ruling), service, admission_);
+  }
+  if (!refusal) co_return true;
+  co_await answer(std::move(refusal->answer), refusal->result, std::move(refusal->why));
+  co_return false;
+}
+
 Connection::Step Connection::find_backend() {
   destination_ = route_->destination;
   const TimePoint deadline = Clock::now() + destination_->settings.setup_timeout;
@@ -274,8 +302,9 @@ void Connection::write_request() {
     fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
   }
   if (destination_->settings.proxy_protocol != config::ProxyVersion::off) for_backends_ = proxy_header();
-  request_stem_ =
-      ws::build_request_stem(*head_, forwarded_by(), first_offer(reroute, request_->extensions), fields);
+  ws::Offer offer = first_offer(reroute, request_->extensions);
+  offer.subprotocols = admission_.offered;
+  request_stem_ = ws::build_request_stem(*head_, forwarded_by(), offer, fields);
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
@@ -320,9 +349,11 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, T
 }
 
 asio::awaitable<void> Connection::hand_over() {
-  const auto cookie = sticky_field(*destination_, seat_->backend(), id_);
-  const auto cookies = cookie ? std::span(&*cookie, 1) : std::span<const ws::ExtraField>();
-  const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, cookies);
+  std::vector<ws::ExtraField> more;
+  if (auto cookie = sticky_field(*destination_, seat_->backend(), id_)) more.push_back(*std::move(cookie));
+  if (agreement_.subprotocol.empty() && !admission_.bearer.empty())
+    more.push_back({"Sec-WebSocket-Protocol", admission_.bearer});
+  const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, more);
   client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
   auto written = co_await client_->write_all(answer_text);
   if (!written) {
@@ -348,6 +379,7 @@ asio::awaitable<void> Connection::hand_over() {
   handover->early_to_backend = std::move(behind_request_);
   handover->early_to_client = std::move(answer_->behind);
   handover->allowed_rsv = agreement_.allowed_rsv;
+  handover->token_lasts_100ms = token_lasts_100ms(admission_, wall_time());
   handover->id = id_;
   handover->continuation = keep_for_reroutes(
       *route_->reroute, agreement_, *head_, forwarded_by(), thread_.common_fields(),
@@ -387,8 +419,14 @@ asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& las
 }
 
 asio::awaitable<void> Connection::answer(ws::Rejection rejection, HandshakeResult result) {
+  std::string detail = rejection.what;
+  return answer(std::move(rejection), result, std::move(detail));
+}
+
+asio::awaitable<void> Connection::answer(ws::Rejection rejection, HandshakeResult result,
+                                         std::string detail) {
   cells().handshake(result);
-  record(rejection.status, rejection.what);
+  record(rejection.status, std::move(detail));
   client_->expires_at(Clock::now() + std::chrono::seconds(2));
   const std::string text = ws::build_error_answer(rejection);
   auto written = co_await client_->write_all(text);
@@ -410,6 +448,7 @@ ws::ForwardedBy Connection::forwarded_by() const {
   by.certificate_subject = certificate_subject_;
   by.trust = std::ranges::any_of(listener_->settings.trusted_peers, trusts) ? ws::Trust::trusted
                                                                             : ws::Trust::untrusted;
+  by.edits = admission_.edits;
   return by;
 }
 

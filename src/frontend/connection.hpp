@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "frontend/admission.hpp"
+#include "frontend/authorising.hpp"
 #include "frontend/seating.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/net/async_leg.hpp"
@@ -26,6 +27,8 @@ class Connection {
   [[nodiscard]] Step shake_tls();
   [[nodiscard]] Step read_request();
   [[nodiscard]] Step choose_route();
+  [[nodiscard]] bool needs_authorising() const noexcept { return route_->auth != nullptr; }
+  [[nodiscard]] Step authorise();
   [[nodiscard]] Step find_backend();
   [[nodiscard]] boost::asio::awaitable<void> hand_over();
 
@@ -41,6 +44,9 @@ class Connection {
 
   /// Writes an answer of ours, lingers so that it is read, and records it.
   [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result);
+  /// The same, where the log is to know more than the client.
+  [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result,
+                                                    std::string detail);
   [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last,
                                                             Seated::Why why);
   /// As soon as the client's address is known. False: it is closed without a word.
@@ -70,6 +76,7 @@ class Connection {
   std::optional<ws::RequestHead> head_;
   std::optional<ws::ClientHandshake> request_;
   std::string behind_request_;
+  Admission admission_;
   session::SessionId id_;
   std::string certificate_subject_;               ///< of the client's; empty = it has shown none
   std::string request_stem_;                      ///< for every backend that is tried

@@ -15,9 +15,9 @@ constexpr std::size_t class_none = 18;
 constexpr std::size_t class_other = 19;
 
 constexpr std::array<std::string_view, handshake_result_count> handshake_texts{
-    "accepted",     "backend_answer",  "rejected",       "no_route",    "no_backend",
-    "bad_backend",  "backend_timeout", "client_timeout", "client_gone", "limit",
-    "proxy_header", "client_limit",    "forbidden",      "overload",    "unanswered"};
+    "accepted",        "backend_answer", "rejected",    "no_route",     "no_backend",   "bad_backend",
+    "backend_timeout", "client_timeout", "client_gone", "limit",        "proxy_header", "client_limit",
+    "forbidden",       "overload",       "unanswered",  "unauthorized", "auth_failed"};
 constexpr std::array<std::string_view, tls_result_count> tls_texts{"ok", "failed", "timeout", "gone",
                                                                    "limit"};
 

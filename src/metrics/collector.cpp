@@ -34,6 +34,7 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   const Sample sample = registry_.sample_ ? registry_.sample_() : Sample{};
   sessions(out);
   handshakes(out);
+  auth(out);
   traffic(out);
   ends(out);
   losses(out);

@@ -19,6 +19,7 @@ class Registry::Collector : public prometheus::Collectable {
 
   void sessions(Families& out) const;
   void handshakes(Families& out) const;
+  void auth(Families& out) const;  // collect_auth.cpp
   void traffic(Families& out) const;
   void ends(Families& out) const;
   void losses(Families& out) const;

@@ -93,8 +93,19 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
 
 using ByName = std::unordered_map<std::string, std::shared_ptr<const dial::Destination>>;
 
+std::shared_ptr<const frontend::RouteAuth> draw_auth(const config::Route& route, const Lasting& lasting,
+                                                     metrics::Registry& registry, const std::string& place,
+                                                     std::vector<config::Problem>& problems) {
+  if (!route.auth) return nullptr;
+  auto made = frontend::RouteAuth::create(*route.auth, place + ".auth", problems);
+  if (made == nullptr) return nullptr;
+  for (std::size_t n = 0; n < lasting.workers; ++n) made->cells.push_back(&registry.auth(n, route.name));
+  return made;
+}
+
 frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting, metrics::Registry& registry,
-                                const frontend::Serving& serving, const ByName& destinations) {
+                                const frontend::Serving& serving, const ByName& destinations,
+                                const std::string& place, std::vector<config::Problem>& problems) {
   frontend::RouteEntry entry;
   std::string why;  // the loader has compiled both before
   entry.host = config::HostPattern::compile(settings.host, why).value();
@@ -106,6 +117,7 @@ frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting,
   entry.access = settings.protection.access;
   entry.state = &lasting.route(settings.name, registry);
   entry.reroute = std::make_shared<const config::Reroute>(settings.reroute);
+  entry.auth = draw_auth(settings, lasting, registry, place, problems);
   entry.destination = destinations.at(settings.upstream);  // the loader has checked it
   for (const frontend::ListenerEntry& listener : serving.listeners) {
     std::vector<metrics::SessionCells*> cells;
@@ -176,8 +188,9 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
   ByName by_name;
   for (const auto& destination : serving->destinations)
     by_name.emplace(destination->settings.name, destination);
-  for (const config::Route& route : config.routes) {
-    serving->routes.push_back(draw_route(route, lasting, registry, *serving, by_name));
+  for (std::size_t n = 0; n < config.routes.size(); ++n) {
+    serving->routes.push_back(draw_route(config.routes[n], lasting, registry, *serving, by_name,
+                                         "routes[" + std::to_string(n) + "]", blueprint.problems));
   }
   if (blueprint.problems.empty()) blueprint.serving = std::move(serving);
   return blueprint;

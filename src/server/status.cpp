@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "holdfast/config/diff.hpp"
+#include "server/auth_status.hpp"
 #include "server/panic.hpp"
 #include "server/process.hpp"
 #include "server/protection_status.hpp"
@@ -213,6 +214,7 @@ nlohmann::json Server::Process::status() {
   for (const frontend::RouteEntry& route : serving->routes) {
     routes.push_back({{"name", route.state->name()},
                       {"upstream", route.destination->upstream->name()},
+                      {"auth", auth_status(route)},
                       {"protection", protection_status(route)}});
   }
   nlohmann::json upstreams = nlohmann::json::array();

@@ -13,7 +13,8 @@ constexpr std::uint32_t linger_ms = 2'000;
 // The client is asked to leave and its own Close is waited for and relayed to the backend.
 bool waits_for_the_client(Reason reason) noexcept {
   return reason == Reason::drain || reason == Reason::idle || reason == Reason::max_age ||
-         reason == Reason::upstream_gone || reason == Reason::closed_by_operator;
+         reason == Reason::upstream_gone || reason == Reason::closed_by_operator ||
+         reason == Reason::token_expired;
 }
 bool is_relayed(Reason reason) noexcept {
   return reason == Reason::client_closed || reason == Reason::backend_closed;
@@ -154,7 +155,8 @@ void Session::refuse(Peer from, Reason reason) noexcept {
 }
 
 void Session::end(Reason reason) noexcept {
-  const Ending codes = ending(reason);
+  Ending codes = ending(reason);
+  if (reason == Reason::token_expired) codes.to_client = route_.at_expiry.load(std::memory_order_relaxed);
   if (phase_ == Phase::closing && is_running()) {
     answer_[0] = codes.to_client;  // half-closed: it can't answer, but it can still read why
     settle();
@@ -180,6 +182,10 @@ void Session::end_at(Reason reason, Tick when) noexcept {
   on_timer(shard_.loop().now());
 }
 
+std::string_view Session::words_for(Peer to) const noexcept {
+  return reason_ == Reason::token_expired && to == client ? "token expired" : "";
+}
+
 // To be written at the end of the frame that is passing; a code of 0 is nothing to write.
 void Session::offer_close(Peer to, std::uint16_t code) noexcept {
   if (side(to).leg != nullptr && !side(to).close_written) side(to).close_due = code;
@@ -188,7 +194,7 @@ void Session::offer_close(Peer to, std::uint16_t code) noexcept {
 void Session::write_due_close(Peer to) noexcept {
   Side& destination = side(to);
   if (destination.close_due == 0) return;
-  const ws::ControlFrame frame = ws::encode_close(destination.close_due, {}, mask_for(to));
+  const ws::ControlFrame frame = ws::encode_close(destination.close_due, words_for(to), mask_for(to));
   destination.close_due = 0;
   write(to, frame.view());
   destination.close_written = true;
@@ -233,7 +239,7 @@ void Session::settle() noexcept {
   for (const Peer peer : {client, current_}) {
     const std::uint16_t code = answer_[peer == client ? 0 : 1];
     if (peer == nobody || code == 0 || side(peer).close_written || !at_boundary(peer)) continue;
-    write(peer, ws::encode_close(code, {}, mask_for(peer)).view());
+    write(peer, ws::encode_close(code, words_for(peer), mask_for(peer)).view());
     side(peer).close_written = true;
   }
   if (phase_ == Phase::settled) return;  // that could not be written, which has ended it

@@ -57,12 +57,22 @@ void Session::forget_revoked_end() noexcept {
   if (planned_ == Reason::upstream_gone && upstream_state()->is_present()) planned_ = Reason::none;
 }
 
+std::uint32_t Session::token_left_ms(Tick now) const noexcept {
+  const bool stays = route_.at_expiry.load(std::memory_order_relaxed) == config::Jwt::stay;
+  if (token_lasts_100ms_ == 0 || stays) return UINT32_MAX;
+  const std::uint64_t end = std::uint64_t{token_lasts_100ms_} * 100;
+  const std::uint64_t age = age_ms(now);
+  return age >= end ? 0 : static_cast<std::uint32_t>(std::min<std::uint64_t>(end - age, UINT32_MAX));
+}
+
 Reason Session::overdue(Tick now, std::uint32_t& wait) noexcept {
   forget_revoked_end();
   if (planned_ != Reason::none) {
     if (static_cast<std::int32_t>(end_at_ - now) <= 0) return planned_;
     sooner(wait, elapsed_ms(now, end_at_));
   }
+  if (token_left_ms(now) == 0) return Reason::token_expired;
+  sooner(wait, token_left_ms(now));
   if (const std::uint32_t most = route_.max_age_ms.load(std::memory_order_relaxed); most != 0) {
     if (remaining_ms(started_, most, now) == 0) return Reason::max_age;
     sooner(wait, remaining_ms(started_, most, now));

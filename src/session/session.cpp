@@ -27,6 +27,7 @@ Session::Session(Shard& shard, Handover& handover) noexcept
       last_data_(started_),
       continuity_(handover.continuity),
       allowed_rsv_(handover.allowed_rsv),
+      token_lasts_100ms_(handover.token_lasts_100ms),
       preamble_wanted_(static_cast<std::uint8_t>(route_.preamble.load(std::memory_order_relaxed))),
       preamble_answers_(static_cast<std::uint8_t>(route_.preamble_answers.load(std::memory_order_relaxed))) {
   client_.leg = std::move(handover.client);

@@ -271,6 +271,8 @@ class Session final : public net::Handler, private Timer {
   void write_due_close(Peer to) noexcept;
   void settle_if_done() noexcept;
   void settle() noexcept;
+  /// For people who read a Close.
+  [[nodiscard]] std::string_view words_for(Peer to) const noexcept;
   /// The answer to its Close is to be written: most likely the FIN follows at once.
   void cork_last_words(Peer to) noexcept;
   void uncork_if_open(Peer to) noexcept;
@@ -291,6 +293,8 @@ class Session final : public net::Handler, private Timer {
   void arm_closing_timer() noexcept;
   /// Why it should be over by now, or Reason::none; `wait_ms` is lowered to when to ask again.
   [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) noexcept;
+  /// Until its token is over; UINT32_MAX = that is no end for it, or far away.
+  [[nodiscard]] std::uint32_t token_left_ms(Tick now) const noexcept;
   /// Its upstream was gone and is back.
   void forget_revoked_end() noexcept;
 
@@ -439,8 +443,9 @@ class Session final : public net::Handler, private Timer {
   Continuity continuity_;
   std::uint8_t allowed_rsv_;
   std::uint8_t next_mark_ = 0;
-  std::uint8_t answers_ = 0;        ///< messages that the client got; at most as many as a preamble can have
-  std::uint32_t preamble_end_ = 0;  ///< bytes of the whole ones captured
+  std::uint8_t answers_ = 0;         ///< messages that the client got; at most as many as a preamble can have
+  std::uint32_t token_lasts_100ms_;  ///< since started_; 0 = no end
+  std::uint32_t preamble_end_ = 0;   ///< bytes of the whole ones captured
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it

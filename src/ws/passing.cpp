@@ -19,6 +19,12 @@ bool begins_like(std::string_view name, std::string_view lower_case_prefix) noex
                     [](char wanted, char c) { return wanted == (c == '_' ? '-' : to_lower(c)); });
 }
 
+bool is_like(std::string_view name, std::string_view other) noexcept {
+  const auto one_for_both = [](char c) { return c == '_' ? '-' : to_lower(c); };
+  return std::equal(name.begin(), name.end(), other.begin(), other.end(),
+                    [&](char a, char b) { return one_for_both(a) == one_for_both(b); });
+}
+
 std::vector<std::string_view> list_of_connection(const Fields& head) {
   std::vector<std::string_view> names;
   for (const std::string_view value : head.values("Connection")) {

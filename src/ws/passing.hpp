@@ -37,6 +37,9 @@ NameSet(Texts...) -> NameSet<sizeof...(Texts)>;
 // Without case, and '_' as '-': the two are one to backends that turn fields into environment variables.
 [[nodiscard]] bool begins_like(std::string_view name, std::string_view lower_case_prefix) noexcept;
 
+// As a whole name.
+[[nodiscard]] bool is_like(std::string_view name, std::string_view other) noexcept;
+
 // All names that the head's Connection fields declare hop-by-hop. Views into the head.
 [[nodiscard]] std::vector<std::string_view> list_of_connection(const Fields& head);
 

@@ -154,6 +154,14 @@ bool is_replaced(std::string_view name, Trust trust) {
   return trust == Trust::untrusted && begins_like(name, "x-forwarded-");
 }
 
+bool is_withheld(std::string_view name, const Edits& edits) noexcept {
+  return std::ranges::any_of(edits.withheld, [name](const std::string& each) { return is_like(name, each); });
+}
+
+void append_fields(std::string& out, std::span<const ExtraField> fields) {
+  for (const ExtraField& field : fields) append_field(out, field.name, field.value);
+}
+
 }  // namespace
 
 Judged<ClientHandshake> check_request(const RequestHead& head) {
@@ -212,27 +220,52 @@ std::string build_request_stem(const RequestHead& head, const ForwardedBy& by, c
                                std::span<const ExtraField> extra) {
   std::string out;
   out.reserve(head.raw().size() + 256);
-  out.append("GET ").append(head.target()).append(" HTTP/1.1\r\n");
+  out.append("GET ").append(by.edits.target ? *by.edits.target : head.target()).append(" HTTP/1.1\r\n");
   const auto named = list_of_connection(head);
   for (std::size_t i = 0; i < head.size(); ++i) {
     const Field field = head[i];
     if (is_hop_by_hop(field.name, named) || is_replaced(field.name, offer)) continue;
-    if (!is_replaced(field.name, by.trust)) append_field(out, field.name, field.value);
+    if (is_replaced(field.name, by.trust) || is_withheld(field.name, by.edits)) continue;
+    append_field(out, field.name, field.value);
   }
   append_forwarding(out, head, by);
   if (!by.certificate_subject.empty()) append_field(out, "Holdfast-Client-Subject", by.certificate_subject);
+  append_fields(out, by.edits.granted);
   append_offered(out, "Sec-WebSocket-Protocol", offer.subprotocols);
   append_offered(out, "Sec-WebSocket-Extensions", offer.extensions);
-  for (const ExtraField& field : extra) append_field(out, field.name, field.value);
+  append_fields(out, extra);
   append_field(out, "Sec-WebSocket-Version", "13");
   return out += "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+}
+
+std::string build_question(const RequestHead& head, const ForwardedBy& by, std::string_view host,
+                           std::string_view target) {
+  static constexpr NameSet of_the_handshake("Host", "Content-Length", "Expect", "Sec-WebSocket-Extensions");
+  std::string out;
+  out.reserve(head.raw().size() + 512);
+  out.append("GET ").append(target).append(" HTTP/1.1\r\n");
+  append_field(out, "Host", host);
+  const auto named = list_of_connection(head);
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    const Field field = head[i];
+    if (is_hop_by_hop(field.name, named) || of_the_handshake.has(field.name)) continue;
+    if (is_replaced(field.name, by.trust) || is_withheld(field.name, by.edits)) continue;
+    const bool ours = is_like(field.name, "X-Forwarded-Method") || is_like(field.name, "X-Forwarded-Uri");
+    if (!ours) append_field(out, field.name, field.value);
+  }
+  append_forwarding(out, head, by);
+  append_field(out, "X-Forwarded-Method", "GET");
+  append_field(out, "X-Forwarded-Uri", by.edits.target ? *by.edits.target : head.target());
+  if (!by.certificate_subject.empty()) append_field(out, "Holdfast-Client-Subject", by.certificate_subject);
+  append_fields(out, by.edits.granted);
+  return out += "Connection: close\r\n\r\n";
 }
 
 std::string finish_request(std::string_view stem, std::string_view key, std::span<const ExtraField> extra) {
   std::string out;
   out.reserve(stem.size() + 256);
   out += stem;
-  for (const ExtraField& field : extra) append_field(out, field.name, field.value);
+  append_fields(out, extra);
   append_field(out, "Sec-WebSocket-Key", key);
   return out += "\r\n";
 }

@@ -22,12 +22,13 @@ ALLOWED = {
     "net": PLAIN,
     "upstream": PLAIN | {"balance"},
     "balance": PLAIN,
+    "auth": PLAIN,
     "dial": MIDDLE,
     "discover": PLAIN,
     "probe": MIDDLE | {"dial"},
     "session": MIDDLE | {"dial"},
     "feed": MIDDLE | {"dial"},
-    "frontend": MIDDLE | {"dial", "session", "feed"},
+    "frontend": MIDDLE | {"auth", "dial", "session", "feed"},
     "admin": {"base", "config", "metrics"},
 }
 # These assemble the rest; nobody includes them (they are in no set above).
@@ -35,7 +36,7 @@ UNLIMITED = {"server", "main"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
 ASIO = re.compile(r"^boost/(asio|beast)\b")
-SANS_IO = {"config", "balance", "upstream", "session"}
+SANS_IO = {"auth", "config", "balance", "upstream", "session"}
 
 
 def module_of(path):

@@ -47,6 +47,8 @@ void Judge::judge_reason() {
       return expect(plan_.route.idle_timeout.count() != 0);
     case Reason::max_age:
       return expect(plan_.route.max_age.count() != 0);
+    case Reason::token_expired:
+      return expect(plan_.token_lasts_100ms != 0);
     case Reason::drain:
       return expect(facts_.drained || facts_.cut);
     case Reason::upstream_gone:

@@ -43,6 +43,10 @@ void Plan::draw_reroute(Random& random) {
   route.max_message = route.max_message_to_client = 0;
   route.idle_timeout = milliseconds(random.chance(5) ? random.between(100, 5'000) : 0);
   route.max_age = milliseconds(random.chance(5) ? random.between(100, 10'000) : 0);
+  if (random.chance(5)) {
+    route.auth.emplace().jwt.emplace();
+    token_lasts_100ms = static_cast<std::uint32_t>(random.between(1, 100));
+  }
   if (random.chance(5)) hold_memory = random.below(6'000);
 }
 
@@ -100,6 +104,7 @@ void Plan::make_polite() {
   client_reads = std::max(client_reads, 50U);
   backend_reads = std::max(backend_reads, 50U);
   route.idle_timeout = route.max_age = milliseconds(0);
+  token_lasts_100ms = 0;
   deaths = 0;
   slow_time = 0;
   if (exit != Exit::client_close && exit != Exit::drain && exit != Exit::operator_close)

@@ -62,6 +62,7 @@ struct Plan {
   unsigned failures = 20;         ///< percent of the attempts
   unsigned refusals = 0;          ///< percent of the failures
   unsigned slow_time = 10;        ///< percent of the steps that take long
+  std::uint32_t token_lasts_100ms = 0;
   std::uint64_t hold_memory = 256ULL << 20;
   bool client_answers_pings = true;
   bool client_answers_close = true;

@@ -66,6 +66,7 @@ void World::begin() {
   handover->early_to_backend = client_.early();
   handover->early_to_client = leg.early();
   handover->id.bytes[0] = 1;
+  handover->token_lasts_100ms = plan_.token_lasts_100ms;
   if (facts_.continuable) {
     continuation_ = session::Continuation::make(
         session::Continuation::Head{"GET / HTTP/1.1\r\n", nullptr, "", 0}, "", "");

@@ -26,11 +26,12 @@ enum class Reason : std::uint8_t {
   reroute_refused,     ///< another backend answered 401 or 403
   kills_backends,      ///< its legs died early three times in a minute
   closed_by_operator,  ///< POST /sessions/ID/close
+  token_expired,       ///< the token that let it in is over
   too_many_messages,   ///< above max_messages_per_second, with rate_mode "close"
   too_many_bytes,      ///< above max_bytes_per_second, with rate_mode "close"
   too_many_fragments,  ///< a message of more than max_fragments frames
 };
-inline constexpr std::size_t reason_count = 22;
+inline constexpr std::size_t reason_count = 23;
 
 /// A Close code of 0 means: no Close frame is written to that side.
 struct Ending {
@@ -80,6 +81,8 @@ struct Ending {
       return {"kills_backends", 1011, 1011};
     case Reason::closed_by_operator:
       return {"closed_by_operator", 1001, 1001};
+    case Reason::token_expired:
+      return {"token_expired", 4401, 1001};  // `at_expiry` may tell the client another code
     case Reason::too_many_messages:
       return {"too_many_messages", 1008, 1001};
     case Reason::too_many_bytes:

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "holdfast/config/address.hpp"
+#include "holdfast/config/auth.hpp"
 #include "holdfast/config/balancing.hpp"
 #include "holdfast/config/discover.hpp"
 #include "holdfast/config/outlier.hpp"
@@ -99,6 +100,7 @@ struct Route {
   Ping ping;
   Reroute reroute;
   RouteProtection protection;  // its keys stand here
+  std::optional<Auth> auth;  // absent = anybody may have a session
 
   bool operator==(const Route&) const = default;
 };

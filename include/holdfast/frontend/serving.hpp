@@ -13,6 +13,7 @@
 #include "holdfast/config/match.hpp"
 #include "holdfast/config/origin.hpp"
 #include "holdfast/dial/dial.hpp"
+#include "holdfast/frontend/route_auth.hpp"
 #include "holdfast/net/tls.hpp"
 #include "holdfast/session/handover.hpp"
 #include "holdfast/session/route_state.hpp"
@@ -48,6 +49,7 @@ struct RouteEntry {
   config::RouteProtection::Origin require_origin = config::RouteProtection::Origin::optional;
   config::Access access;
   std::shared_ptr<const config::Reroute> reroute;  ///< never null in a snapshot that serves
+  std::shared_ptr<const RouteAuth> auth;           ///< null = anybody may have a session
   /// Open-session gauges, [listener in the order of Serving::listeners][pump thread].
   std::vector<std::vector<metrics::SessionCells*>> open_sessions;
 };

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "holdfast/auth/ruling.hpp"
 #include "holdfast/frontend/serving.hpp"
 #include "holdfast/metrics/cells.hpp"
 #include "holdfast/net/socket.hpp"
@@ -81,6 +82,7 @@ class SetupThread final : public session::RerouteDesk {
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] Gate& tls_gate() noexcept { return *tls_gate_; }
   [[nodiscard]] CommonFields& common_fields() noexcept { return *common_fields_; }
+  [[nodiscard]] auth::RulingCache& rulings() noexcept { return rulings_; }
   [[nodiscard]] Watches& watches() noexcept { return *watches_; }
   [[nodiscard]] Randomness& randomness() noexcept { return *randomness_; }
   /// Gives a session to `surroundings().shards[shard]`, together with those that become ready in the same
@@ -98,6 +100,7 @@ class SetupThread final : public session::RerouteDesk {
   Surroundings surroundings_;
   std::unique_ptr<Gate> tls_gate_;
   std::unique_ptr<CommonFields> common_fields_;
+  auth::RulingCache rulings_;
   std::unique_ptr<Randomness> randomness_;
   std::unique_ptr<Watches> watches_;
   std::vector<std::vector<std::unique_ptr<session::Handover>>> ready_;  ///< by shard

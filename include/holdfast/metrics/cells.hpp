@@ -120,8 +120,10 @@ enum class HandshakeResult : std::uint8_t {
   forbidden,        ///< origins, allow or deny: 403, or closed before TLS
   overload,         ///< 503: the upstream's circuit breaker
   unanswered,       ///< closed: over a limit, and so were too many before it to answer each
+  unauthorized,     ///< 4xx: no good token, or the forward_auth service says no
+  auth_failed,      ///< 503: the forward_auth service does not answer as it should
 };
-inline constexpr std::size_t handshake_result_count = 15;
+inline constexpr std::size_t handshake_result_count = 17;
 [[nodiscard]] std::string_view text(HandshakeResult result) noexcept;
 
 enum class TlsResult : std::uint8_t {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "holdfast/metrics/auth_cells.hpp"
 #include "holdfast/metrics/cells.hpp"
 
 namespace holdfast::metrics {
@@ -102,6 +103,8 @@ class Registry {
   [[nodiscard]] ListenerCells& listener(std::size_t setup_thread, std::string_view listener);
   [[nodiscard]] SessionCells& sessions(std::size_t pump_thread, std::string_view listener,
                                        std::string_view route);
+  /// Only for routes that have auth.
+  [[nodiscard]] AuthCells& auth(std::size_t setup_thread, std::string_view route);
   [[nodiscard]] SetupCells& setup(std::size_t setup_thread);
   [[nodiscard]] PumpCells& pump(std::size_t pump_thread);
   [[nodiscard]] ControlCells& control() noexcept { return control_; }
@@ -124,6 +127,7 @@ class Registry {
   std::function<Sample()> sample_;
   PerName<RouteCells, std::string> routes_;
   PerName<ListenerCells, std::string> listeners_;
+  PerName<AuthCells, std::string> auths_;
   PerName<SessionCells, std::pair<std::string, std::string>> sessions_;  // listener, route
   std::unique_ptr<SetupCells[]> setup_;
   std::unique_ptr<PumpCells[]> pumps_;

@@ -72,7 +72,8 @@ struct Handover final : ShardItem {
   SessionId id;
   std::unique_ptr<const Continuation> continuation;  ///< null = it can't be rerouted
   Continuity continuity = Continuity::whole;
-  std::uint8_t allowed_rsv = 0;  ///< of both directions' frames, see ws::Limits
+  std::uint32_t token_lasts_100ms = 0;  ///< tenths of seconds until its token is over; 0 = it has no end
+  std::uint8_t allowed_rsv = 0;         ///< of both directions' frames, see ws::Limits
 
   void deliver_to(Shard& shard) noexcept override;
 };

@@ -35,6 +35,8 @@ class RouteState {
     close_timeout_ms.store(clamp(route.close_timeout), std::memory_order_relaxed);
     ping_interval_ms.store(clamp(route.ping.interval), std::memory_order_relaxed);
     ping_timeout_ms.store(clamp(route.ping.timeout), std::memory_order_relaxed);
+    at_expiry.store(route.auth && route.auth->jwt ? route.auth->jwt->at_expiry : config::Jwt::stay,
+                    std::memory_order_relaxed);
     apply(route.reroute);
     apply(route.protection);
   }
@@ -72,6 +74,7 @@ class RouteState {
   std::atomic<std::uint64_t> byte_burst{0};
   std::atomic<config::RateMode> rate_mode{config::RateMode::pause};
   std::atomic<std::uint32_t> max_fragments{0};  ///< 0 = no limit
+  std::atomic<std::uint16_t> at_expiry{config::Jwt::stay};  ///< Close code when the token is over; 0 = none
 
   // config::Reroute; `compression` and `secret` are the setup plane's, which has the snapshot.
   std::atomic<std::uint8_t> reroute_on{0};  ///< bits of Occasion

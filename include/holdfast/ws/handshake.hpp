@@ -52,6 +52,15 @@ enum class Transport : std::uint8_t { plain, tls };
 // Whether the client's own X-Forwarded-*/Forwarded fields are believed (listeners[].trusted_peers).
 enum class Trust : std::uint8_t { untrusted, trusted };
 
+// What a backend gets otherwise than the client wrote it. `withheld`: names of fields that don't pass, also
+// where they are written with '_' for '-' (CGI-like backends can't tell them apart); `granted` come in their
+// place.
+struct Edits {
+  std::optional<std::string> target;  // nullopt = the client's
+  std::vector<std::string> withheld;
+  std::vector<ExtraField> granted;
+};
+
 // What we tell the backend about the client leg.
 struct ForwardedBy {
   std::string client;  // IP address without port or brackets; anything else becomes "unknown" in Forwarded
@@ -59,6 +68,7 @@ struct ForwardedBy {
   Transport transport = Transport::plain;
   Trust trust = Trust::untrusted;
   std::string certificate_subject = {};  // for Holdfast-Client-Subject: RFC 2253; empty = no such field
+  Edits edits = {};
 };
 
 // What a request to a backend offers. nullopt = just what the client wrote; empty = no such field.
@@ -77,6 +87,11 @@ struct Offer {
 // its Proto and Host kept.
 [[nodiscard]] std::string build_request_stem(const RequestHead& head, const ForwardedBy& by,
                                              const Offer& offer = {}, std::span<const ExtraField> extra = {});
+// The same fields, but for those of the WebSocket handshake (Sec-WebSocket-Protocol stays: tokens travel
+// there), as a whole GET of `target` at `host`, for a service that decides about this handshake. It also gets
+// X-Forwarded-Method and X-Forwarded-Uri, the client's own target, and is to close the connection.
+[[nodiscard]] std::string build_question(const RequestHead& head, const ForwardedBy& by,
+                                         std::string_view host, std::string_view target);
 [[nodiscard]] std::string finish_request(std::string_view stem, std::string_view key,
                                          std::span<const ExtraField> extra = {});
 

@@ -94,7 +94,8 @@ void collect_written(const json& value, const std::string& prefix, std::set<std:
     }
     out.insert(path);
     // What it has inside are names of fields, not keys.
-    if (inner.is_structured() && key != "headers") collect_written(inner, path, out);
+    if (inner.is_structured() && key != "headers" && key != "claims_to_headers")
+      collect_written(inner, path, out);
   }
 }
 
@@ -102,7 +103,9 @@ TEST_CASE("the full sample loads and has every key but the client certificate's"
   FakeWorld world;
   world.files = {{"/etc/holdfast/chain.pem", chain_pem},
                  {"/etc/holdfast/key.pem", key_pem},
-                 {"/etc/holdfast/backend-ca.pem", chain_pem}};
+                 {"/etc/holdfast/backend-ca.pem", chain_pem},
+                 {"/etc/holdfast/jwks.json", "{}"},
+                 {"/etc/holdfast/jwt-secret", "0123456789abcdef0123456789abcdef"}};
   const std::string text = content("conf/holdfast.json");
   const LoadResult result = world.load(text);
   CHECK_MESSAGE(result.config, check_report(result));

@@ -217,6 +217,7 @@ struct Opening {
   std::string early_to_backend = {};
   std::string early_to_client = {};
   std::uint8_t allowed_rsv = 0;
+  std::uint32_t token_lasts_100ms = 0;
   std::string upstream = "chat";
   Continuity continuity = Continuity::whole;
   /// Puts something around a leg before it is handed over; gets its descriptor.
@@ -278,6 +279,7 @@ class Running {
     handover->early_to_backend = how.early_to_backend;
     handover->early_to_client = how.early_to_client;
     handover->allowed_rsv = how.allowed_rsv;
+    handover->token_lasts_100ms = how.token_lasts_100ms;
     handover->continuity = how.continuity;
     shard.expect_one();
     shard.send(std::move(handover));
