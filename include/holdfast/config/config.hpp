@@ -100,7 +100,7 @@ struct Route {
   Ping ping;
   Reroute reroute;
   RouteProtection protection;  // its keys stand here
-  std::optional<Auth> auth;  // absent = anybody may have a session
+  std::optional<Auth> auth;    // absent = anybody may have a session
 
   bool operator==(const Route&) const = default;
 };

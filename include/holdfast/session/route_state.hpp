@@ -73,7 +73,7 @@ class RouteState {
   std::atomic<std::uint64_t> max_bytes_per_second{0};
   std::atomic<std::uint64_t> byte_burst{0};
   std::atomic<config::RateMode> rate_mode{config::RateMode::pause};
-  std::atomic<std::uint32_t> max_fragments{0};  ///< 0 = no limit
+  std::atomic<std::uint32_t> max_fragments{0};              ///< 0 = no limit
   std::atomic<std::uint16_t> at_expiry{config::Jwt::stay};  ///< Close code when the token is over; 0 = none
 
   // config::Reroute; `compression` and `secret` are the setup plane's, which has the snapshot.
