@@ -67,6 +67,7 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
                                                           std::vector<config::Problem>& problems) {
   auto destination = std::make_shared<dial::Destination>();
   destination->settings = settings;
+  if (!settings.source.empty()) destination->sources = std::make_shared<const net::Sources>(settings.source);
   if (settings.tls) {
     auto tls = net::TlsClient::create(*settings.tls);
     if (tls) {
