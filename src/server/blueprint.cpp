@@ -82,7 +82,7 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
   }
   destination->upstream = std::make_shared<const upstream::Upstream>(
       settings.name, balancing_of(settings, zone), outlier_rules(settings), std::move(members),
-      lasting.random());
+      lasting.random(), lasting.backends.state(settings.name));
   if (settings.sticky) {
     const bool has_secret = !settings.sticky->secret.empty();
     destination->sticky =

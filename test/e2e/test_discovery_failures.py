@@ -96,7 +96,7 @@ def test_a_target_that_no_server_tells_of_keeps_its_addresses(start, backend, sc
     # What is told goes on being followed meanwhile, and what does not exist is gone.
     table[("b.test", names.A)] = "none"
     harness.eventually(lambda: set(proxy.backends()) == {one.address}, seconds=30, what="one backend")
-    assert "removed" in proxy.log()
+    harness.eventually(lambda: "removed" in proxy.log(), what="a line of the log")
 
 
 def test_a_thousand_records_come_by_tcp_and_a_thousand_targets_one_after_another(start, scripted):
@@ -189,3 +189,27 @@ class Opens:
 
     def __exit__(self, *_):
         os.close(self.descriptor)
+
+
+def test_an_upstream_without_backends_keeps_its_counts(start, backend, tmp_path):
+    """While an upstream had no backend at all its circuit breaker was another one: sessions that stayed where they were
+    vanished from holdfast_upstream_sessions, and all its counters began again at zero."""
+    server = backend(fake.echo)
+    file = tmp_path / "backends.json"
+    replace(file, [{"address": server.address}])
+    proxy = start(config_with({"file": str(file)}, upstream={"circuit_breaker": {"max_sessions": 1}}))
+    has_backends(proxy, server.address)
+    with wire.open_session(proxy.public) as client:
+        with wire.connect(proxy.public) as second:
+            second.send(wire.request())
+            assert second.head().status == 503
+        replace(file, [])
+        has_backends(proxy)
+        assert talks(client)
+        circuit = proxy.status()["upstreams"][0]["circuit"]
+        assert circuit["sessions"] == 1 and circuit["max_sessions"] == 1 and circuit["breaks"]["sessions"] == 1
+        assert proxy.metric("holdfast_upstream_sessions", upstream="main") == 1
+        replace(file, [{"address": server.address}])
+        has_backends(proxy, server.address)
+        assert proxy.metric("holdfast_upstream_sessions", upstream="main") == 1
+    harness.eventually(lambda: proxy.metric("holdfast_upstream_sessions", upstream="main") == 0, what="its end")
