@@ -93,7 +93,8 @@ class DnsSource final : public Source {
     while (round_.asked < round_.questions.size() && round_.asked - round_.answered < most_open) {
       const std::size_t number = round_.asked++;
       const TargetQuestion& question = round_.questions[number];
-      resolver_.ask(question.target, question.type,
+      // With the dot of a whole name: targets are none of the system's search domains (RFC 2782).
+      resolver_.ask(question.target + ".", question.type,
                     [this, number](const Result<Answer>& found) { take_target(number, found); });
     }
   }
