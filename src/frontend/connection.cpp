@@ -206,7 +206,8 @@ Connection::Step Connection::authorise() {
     const config::ForwardAuth& service = *rules.settings.forward_auth;
     client_->expires_at(Clock::now() + service.timeout);
     Watch watch(thread_.watches(), *client_);
-    std::string question = ws::build_question(*head_, forwarded_by(), service.host, service.target);
+    std::string question = ws::build_question(*head_, for_service(forwarded_by(), rules, admission_),
+                                              service.host, service.target);
     auth::Ruling ruling = co_await ask_service(thread_, route_->auth, std::move(question), &watch.give_up());
     if (watch.give_up().requested()) {
       leave("closed while its forward_auth service was asked");
