@@ -97,6 +97,7 @@ std::string parts(const Upstream& old, const Upstream& now) {
       .compare("reroute_rate", old.reroute_rate, now.reroute_rate)
       .compare("rebalance", old.rebalance, now.rebalance)
       .compare("proxy_protocol", old.proxy_protocol, now.proxy_protocol)
+      .compare("source", old.source, now.source)
       .compare("probe", old.probe, now.probe)
       .compare("outlier", old.outlier, now.outlier)
       .compare("circuit_breaker", old.circuit_breaker, now.circuit_breaker)

@@ -114,6 +114,12 @@ void Settler::settle_upstream(Upstream& upstream, const std::string& place) {
       problems_.error(where, error);
     }
   }
+  // A floating address may be here only later: no error.
+  for (std::size_t i = 0; world_.check_source && i < upstream.source.size(); ++i) {
+    const std::string why = world_.check_source(upstream.source[i]);
+    if (!why.empty())
+      problems_.warning(place + "." + indexed("source", i), "can't be used on this machine: " + why);
+  }
   if (upstream.sticky)
     read_secret(upstream.sticky->secret_file, upstream.sticky->secret, place + ".sticky.secret_file");
   if (upstream.discover) make_absolute(upstream.discover->file);

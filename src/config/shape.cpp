@@ -7,6 +7,7 @@
 #include "config/shape_auth.hpp"
 #include "config/shape_balancing.hpp"
 #include "config/shape_protection.hpp"
+#include "config/source.hpp"
 #include "config/text_checks.hpp"
 #include "config/units.hpp"
 #include "config/words.hpp"
@@ -279,7 +280,7 @@ void upstream(Visitor& v, Upstream& u) {
   choice(v, {"proxy_protocol"}, u.proxy_protocol);
   object(v, {"outlier"}, u.outlier, outlier);
   object(v, {"circuit_breaker"}, u.circuit_breaker, shape_circuit_breaker);
-  v.later({"source"});
+  describe_source(v, u.source);
 }
 
 void admin(Visitor& v, Admin& a) {

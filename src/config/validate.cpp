@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "config/source.hpp"
 #include "config/validate_balancing.hpp"
 
 namespace holdfast::config {
@@ -226,6 +227,7 @@ void validate(const Config& config, Problems& problems) {
   check_routes(config, problems);
   check_rebalance(config, problems);
   check_balancing(config, problems);
+  check_sources(config, problems);
   check_admin(config.admin, problems);
   validate_protection(config, problems);
 }

@@ -80,10 +80,16 @@ std::vector<SocketAddress> resolve(const std::string& host, std::string& error) 
   return out;
 }
 
+std::string check_source(const SocketAddress& source) {
+  const Descriptor made(::socket(source.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (made.number() < 0 || ::bind(made.number(), source.get(), source.length) != 0) return system_text(errno);
+  return {};
+}
+
 }  // namespace
 
 World real_world() {
-  return {read_file, resolve, nullptr};
+  return {read_file, resolve, nullptr, check_source};
 }
 
 }  // namespace holdfast::config

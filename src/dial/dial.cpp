@@ -25,7 +25,7 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(asio::io_context&
                                                                std::string host, std::string proxy_header,
                                                                net::DescriptorBudget& budget,
                                                                TimePoint deadline, net::GiveUp* give_up) {
-  auto started = net::start_connect(address);
+  auto started = destination->start_connect(address);
   if (!started) co_return started.error();
   net::Socket socket = std::move(started.value());
   socket.charge(budget);
@@ -73,6 +73,13 @@ const config::BackendConfig* Destination::settings_of(const upstream::Backend& b
       members, &backend, [](const std::shared_ptr<upstream::Backend>& each) { return each.get(); });
   if (found == members.end()) return nullptr;
   return &settings.backends[static_cast<std::size_t>(found - members.begin())];
+}
+
+Result<net::Socket> Destination::start_connect(const config::SocketAddress& to) const {
+  auto started = sources == nullptr ? net::start_connect(to) : sources->start_connect(to);
+  const bool ours = !started && started.error().side == Side::us;
+  if (ours && upstream != nullptr) upstream->state().count_shortage();
+  return started;
 }
 
 asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,

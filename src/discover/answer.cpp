@@ -61,6 +61,11 @@ std::optional<config::BackendConfig> backend_at(const config::SocketAddress& add
   return backend;
 }
 
+// Weights of one priority, which go up to 65535, as ours.
+std::uint32_t scaled(std::uint32_t weight, std::uint32_t heaviest) {
+  return std::max<std::uint32_t>(1, heaviest <= most_weight ? weight : weight * most_weight / heaviest);
+}
+
 // A name server rotates its records: only a sorted list shows whether anything has changed.
 std::vector<config::BackendConfig> sorted(std::map<std::string, config::BackendConfig> by_text) {
   std::vector<config::BackendConfig> backends;
@@ -98,22 +103,26 @@ Result<Answer> parse_answer(std::span<const unsigned char> bytes) {
 
 std::vector<config::BackendConfig> backends_of(
     const std::vector<Service>& services, const std::vector<std::vector<config::SocketAddress>>& addresses) {
-  std::uint32_t first = UINT32_MAX;
-  std::uint32_t heaviest = 1;
+  std::map<std::uint16_t, std::vector<std::size_t>> by_priority;
+  std::map<std::uint16_t, std::uint32_t> heaviest;
   for (std::size_t n = 0; n < services.size(); ++n) {
-    if (!addresses[n].empty()) first = std::min<std::uint32_t>(first, services[n].priority);
+    if (addresses[n].empty()) continue;
+    by_priority[services[n].priority].push_back(n);
+    std::uint32_t& most = heaviest.try_emplace(services[n].priority, 1).first->second;
+    most = std::max<std::uint32_t>(most, services[n].weight);
   }
-  for (const Service& service : services) {
-    if (service.priority == first) heaviest = std::max<std::uint32_t>(heaviest, service.weight);
-  }
+  // An address that has several priorities is taken with its best one.
   std::map<std::string, config::BackendConfig> found;
-  for (std::size_t n = 0; n < services.size(); ++n) {
-    if (services[n].priority != first) continue;
-    const std::uint32_t scaled =
-        heaviest <= most_weight ? services[n].weight : services[n].weight * most_weight / heaviest;
-    for (const config::SocketAddress& address : addresses[n]) {
-      auto backend = backend_at(address, services[n].port, std::max<std::uint32_t>(1, scaled));
-      if (backend) found.try_emplace(backend->address.text, *backend);
+  for (const auto& [priority, numbers] : by_priority) {
+    const bool is_first = priority == by_priority.begin()->first;
+    for (const std::size_t n : numbers) {
+      const std::uint32_t weight = scaled(services[n].weight, heaviest[priority]);
+      for (const config::SocketAddress& address : addresses[n]) {
+        auto backend = backend_at(address, services[n].port, weight);
+        if (!backend) continue;
+        backend->rank = is_first ? config::BackendConfig::Rank::primary : config::BackendConfig::Rank::backup;
+        found.try_emplace(backend->address.text, *backend);
+      }
     }
   }
   return sorted(std::move(found));

@@ -33,7 +33,14 @@ Source::Source(const config::Upstream& upstream, std::string what, Discovery::Si
 }
 
 bool Source::serves(const config::Upstream& upstream) const {
-  return upstream.discover == upstream_.discover && upstream.probe == upstream_.probe;
+  // What a file's backends say of their probes is read on top of the upstream's.
+  const bool same_probe = upstream.discover->file.empty() || upstream.probe == upstream_.probe;
+  return upstream.discover == upstream_.discover && same_probe;
+}
+
+void Source::inherit(const Source& before) {
+  backends_ = before.backends_;
+  report_.backends = backends_.size();
 }
 
 void Source::found(Backends backends) {
@@ -46,6 +53,15 @@ void Source::found(Backends backends) {
     ++report_.confirmations;
     return;
   }
+  adopt(std::move(backends));
+}
+
+void Source::found_in_part(Backends backends, std::string why) {
+  failed(std::move(why));
+  if (backends != backends_) adopt(std::move(backends));
+}
+
+void Source::adopt(Backends backends) {
   ++report_.changes;
   backends_ = std::move(backends);
   report_.backends = backends_.size();
@@ -59,6 +75,15 @@ void Source::failed(std::string why) {
   sink_.discovery_failed(upstream_.name, report_.source + ": " + report_.error);
 }
 
+void Source::same_again() {
+  if (!report_.error.empty()) {
+    ++report_.failures;
+    return;
+  }
+  report_.found_at = Clock::now();
+  ++report_.confirmations;
+}
+
 Discovery::Discovery(boost::asio::io_context& io, Sink& sink) : io_(io), sink_(sink) {}
 Discovery::~Discovery() = default;
 
@@ -67,12 +92,12 @@ config::Config Discovery::complete(const config::Config& written) const {
   for (config::Upstream& upstream : whole.upstreams) {
     if (!upstream.discover) continue;
     const auto known = sources_.find(upstream.name);
-    if (known != sources_.end() && known->second->serves(upstream)) {
-      add(upstream, known->second->backends());
-    } else if (!upstream.discover->file.empty()) {
-      std::string why;  // told by the source that will be made
-      if (const auto found = read_backends(upstream, why)) add(upstream, *found);
-    }
+    std::optional<Backends> found;
+    std::string why;  // told by the source that will be made
+    if (!upstream.discover->file.empty() && (known == sources_.end() || !known->second->serves(upstream)))
+      found = read_backends(upstream, why);
+    if (!found && known != sources_.end()) found = known->second->backends();
+    if (found) add(upstream, *found);
   }
   return whole;
 }
@@ -84,11 +109,12 @@ void Discovery::follow(const config::Config& written) {
     const auto known = sources_.find(upstream.name);
     if (known != sources_.end() && known->second->serves(upstream)) {
       next.insert(sources_.extract(known));
-    } else if (upstream.discover->file.empty()) {
-      next.emplace(upstream.name, make_dns_source(io_, upstream, sink_));
-    } else {
-      next.emplace(upstream.name, make_file_source(io_, upstream, sink_));
+      continue;
     }
+    auto made = upstream.discover->file.empty() ? make_dns_source(io_, upstream, sink_)
+                                                : make_file_source(io_, upstream, sink_);
+    if (known != sources_.end()) made->inherit(*known->second);
+    next.emplace(upstream.name, std::move(made));
   }
   sources_ = std::move(next);
 }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "discover/resolver.hpp"
 #include "discover/source.hpp"
@@ -16,6 +19,7 @@ namespace {
 
 constexpr std::chrono::seconds shortest_ttl{1};
 constexpr std::chrono::seconds longest_ttl{3600};
+constexpr std::size_t most_open = 64;  // questions for addresses of SRV targets
 // After a failure; twice as long each time.
 constexpr std::chrono::milliseconds first_wait{1000};
 constexpr std::chrono::milliseconds longest_wait{30'000};
@@ -33,13 +37,29 @@ class DnsSource final : public Source {
   }
 
  private:
+  struct Addresses {
+    std::vector<config::SocketAddress> v4;
+    std::vector<config::SocketAddress> v6;
+    [[nodiscard]] std::vector<config::SocketAddress>& of(DnsRecord type) {
+      return type == DnsRecord::a ? v4 : v6;
+    }
+    [[nodiscard]] bool empty() const noexcept { return v4.empty() && v6.empty(); }
+  };
+  using ByName = std::map<std::string, Addresses>;
+  struct TargetQuestion {
+    std::string target;
+    DnsRecord type;
+  };
   // One SRV answer, while its targets are looked up.
-  struct Targets {
+  struct Round {
     std::vector<Service> services;
-    std::vector<std::vector<config::SocketAddress>> addresses;
-    std::size_t open = 0;
+    ByName targets;
+    std::vector<TargetQuestion> questions;
+    std::size_t asked = 0;
+    std::size_t answered = 0;
+    std::vector<std::pair<TargetQuestion, std::string>> unanswered;  // and why
     std::chrono::seconds ttl{0};
-    std::string why;  // the last failure
+    std::string why_none;  // what the last target that has no address is said to lack
   };
 
   [[nodiscard]] const config::Discover& settings() const { return *upstream().discover; }
@@ -57,32 +77,66 @@ class DnsSource final : public Source {
 
   void look_up(Answer answer) {
     if (answer.services.empty()) return try_again("no SRV records");
-    targets_ = {};
-    targets_.addresses.resize(answer.services.size());
-    targets_.services = std::move(answer.services);
-    targets_.ttl = answer.ttl;
-    targets_.open = 2 * targets_.services.size();
-    for (std::size_t n = 0; n < targets_.services.size(); ++n) {
-      for (const DnsRecord type : {DnsRecord::a, DnsRecord::aaaa}) {
-        resolver_.ask(targets_.services[n].target, type,
-                      [this, n](const Result<Answer>& found) { take_target(n, found); });
-      }
+    round_ = {};
+    round_.services = std::move(answer.services);
+    round_.ttl = answer.ttl;
+    for (const Service& service : round_.services) {
+      if (!round_.targets.try_emplace(service.target).second) continue;
+      for (const DnsRecord type : {DnsRecord::a, DnsRecord::aaaa})
+        round_.questions.push_back({service.target, type});
+    }
+    ask_more();
+  }
+
+  // Answers to thousands of questions at once would not fit into the socket's buffer.
+  void ask_more() {
+    while (round_.asked < round_.questions.size() && round_.asked - round_.answered < most_open) {
+      const std::size_t number = round_.asked++;
+      const TargetQuestion& question = round_.questions[number];
+      // With the dot of a whole name: targets are none of the system's search domains (RFC 2782).
+      resolver_.ask(question.target + ".", question.type,
+                    [this, number](const Result<Answer>& found) { take_target(number, found); });
     }
   }
 
-  // Most targets have addresses of one family only, so that an error of the other one says nothing.
   void take_target(std::size_t number, const Result<Answer>& found) {
+    const TargetQuestion& question = round_.questions[number];
     if (found) {
-      auto& known = targets_.addresses[number];
-      known.insert(known.end(), found.value().addresses.begin(), found.value().addresses.end());
-      targets_.ttl = std::min(targets_.ttl, found.value().ttl);
+      round_.targets[question.target].of(question.type) = found.value().addresses;
+      round_.ttl = std::min(round_.ttl, found.value().ttl);
+    } else if (found.error().retry == Retry::no) {
+      round_.why_none = question.target + ": " + found.error().what;
     } else {
-      targets_.why = targets_.services[number].target + ": " + found.error().what;
+      round_.unanswered.emplace_back(question, question.target + ": " + found.error().what);
     }
-    if (--targets_.open != 0) return;
-    Backends backends = backends_of(targets_.services, targets_.addresses);
-    if (backends.empty()) return try_again(targets_.why);
-    succeed(std::move(backends), targets_.ttl);
+    ++round_.answered;
+    ask_more();
+    if (round_.answered == round_.questions.size()) finish();
+  }
+
+  // What no server tells of a target is as it was. Most targets have addresses of one family only, and there
+  // are servers that know nothing of the other: such a silence says nothing.
+  void finish() {
+    std::string missing;
+    for (const auto& [question, why] : round_.unanswered) {
+      Addresses& present = round_.targets[question.target];
+      const auto before = before_.find(question.target);
+      const bool was_known = before != before_.end() && !before->second.of(question.type).empty();
+      if (was_known) present.of(question.type) = before->second.of(question.type);
+      if (was_known || present.empty()) missing = why;
+    }
+    std::vector<std::vector<config::SocketAddress>> addresses;
+    for (const Service& service : round_.services) {
+      const Addresses& present = round_.targets[service.target];
+      addresses.push_back(present.v4);
+      addresses.back().insert(addresses.back().end(), present.v6.begin(), present.v6.end());
+    }
+    Backends backends = backends_of(round_.services, addresses);
+    if (backends.empty()) return try_again(missing.empty() ? round_.why_none : missing);
+    before_ = std::move(round_.targets);
+    if (missing.empty()) return succeed(std::move(backends), round_.ttl);
+    ask_again_later();
+    found_in_part(std::move(backends), std::move(missing));
   }
 
   void succeed(Backends backends, std::chrono::seconds ttl) {
@@ -95,9 +149,13 @@ class DnsSource final : public Source {
   }
 
   void try_again(std::string why) {
+    ask_again_later();
+    failed(std::move(why));
+  }
+
+  void ask_again_later() {
     ask_in(wait_);
     wait_ = std::min(2 * wait_, longest_wait);
-    failed(std::move(why));
   }
 
   void ask_in(std::chrono::milliseconds wait) {
@@ -110,7 +168,8 @@ class DnsSource final : public Source {
   Resolver resolver_;
   asio::steady_timer timer_;
   std::chrono::milliseconds wait_ = first_wait;
-  Targets targets_;
+  Round round_;
+  ByName before_;  // the targets of the last answer
 };
 
 }  // namespace

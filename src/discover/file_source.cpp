@@ -1,14 +1,18 @@
 // Backends from a file that somebody else writes. Its folder is watched, because most writers replace the
 // file (rename), and Kubernetes replaces a symbolic link beside it. Where inotify tells nothing (network file
-// systems), it is read again every few seconds.
+// systems), it is looked at every few seconds. It is read only if it is not the one that was read last.
 
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <utility>
 
@@ -23,11 +27,42 @@ namespace {
 
 constexpr std::chrono::milliseconds settling{50};  // a file that is being written is read when that is over
 constexpr std::chrono::seconds look_period{5};
+// A file that was written so shortly before it was read may be written again unseen: clocks of file systems
+// are coarse, up to two seconds.
+constexpr std::chrono::seconds racy{3};
 constexpr std::size_t most_bytes = 16UL << 20U;
 
 std::string folder_of(const std::string& file) {
   return std::filesystem::path(file).parent_path().string();
 }
+
+// What tells one state of a file from another.
+class Fingerprint {
+ public:
+  static Fingerprint of(const std::string& file) {
+    Fingerprint made;
+    struct stat status {};
+    made.error_ = stat(file.c_str(), &status) == 0 ? 0 : errno;
+    if (made.error_ != 0) return made;
+    made.numbers_ = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+                     nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    made.settled_ = now - std::chrono::nanoseconds(std::max(made.numbers_[3], made.numbers_[4])) > racy;
+    return made;
+  }
+  /// Whether the file is certainly as it was when `this` was taken.
+  [[nodiscard]] bool still_holds(const Fingerprint& now) const noexcept {
+    return settled_ && error_ == 0 && now.error_ == 0 && numbers_ == now.numbers_;
+  }
+
+ private:
+  static std::uint64_t nanoseconds(const timespec& time) noexcept {
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+  }
+  std::array<std::uint64_t, 5> numbers_{};
+  int error_ = 0;
+  bool settled_ = false;
+};
 
 class FileSource final : public Source {
  public:
@@ -53,7 +88,7 @@ class FileSource final : public Source {
                        [this, life = life()](const boost::system::error_code& error) {
                          if (error || life.expired()) return;
                          read_events();
-                         look_in(settling);
+                         look_soon();
                          wait_for_events();
                        });
   }
@@ -79,9 +114,20 @@ class FileSource final : public Source {
     });
   }
 
+  // A folder in which something happens all the time must not put it off for ever.
+  void look_soon() {
+    if (!looks_soon_) look_in(settling);
+    looks_soon_ = true;
+  }
+
   void look() {
     watch();
+    looks_soon_ = false;
     look_in(look_period);
+    // Before it is read: what is written meanwhile is found next time.
+    const Fingerprint now = Fingerprint::of(upstream().discover->file);
+    if (last_read_.still_holds(now)) return same_again();
+    last_read_ = now;
     std::string why;
     auto backends = read_backends(upstream(), why);
     backends ? found(std::move(*backends)) : failed(std::move(why));
@@ -90,6 +136,8 @@ class FileSource final : public Source {
   asio::posix::stream_descriptor events_;
   asio::steady_timer timer_;
   int watched_ = -1;
+  bool looks_soon_ = false;
+  Fingerprint last_read_;
 };
 
 }  // namespace

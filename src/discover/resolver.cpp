@@ -21,6 +21,9 @@ constexpr int tries = 2;
 Error failure(std::string what) {
   return {Failure::refused, Side::backend, Retry::other_backend, std::move(what)};
 }
+Error nothing(std::string what) {
+  return {Failure::refused, Side::backend, Retry::no, std::move(what)};
+}
 
 int type_of(config::DnsRecord record) {
   switch (record) {
@@ -89,12 +92,13 @@ void Resolver::ask(const std::string& name, config::DnsRecord type, Done done) {
 void Resolver::answered(void* argument, int status, int, unsigned char* bytes, int size) {
   auto& question = *static_cast<Question*>(argument);
   if (status != ARES_SUCCESS) {
-    question.answer = failure(ares_strerror(status));
+    const bool is_none = status == ARES_ENOTFOUND || status == ARES_ENODATA;
+    question.answer = is_none ? nothing(ares_strerror(status)) : failure(ares_strerror(status));
     return;
   }
   auto answer = parse_answer({bytes, static_cast<std::size_t>(size)});
   const bool empty = answer && answer.value().addresses.empty() && answer.value().services.empty();
-  question.answer = empty ? Result<Answer>(failure("no such records")) : std::move(answer);
+  question.answer = empty ? Result<Answer>(nothing("no such records")) : std::move(answer);
 }
 
 void Resolver::look_later() {

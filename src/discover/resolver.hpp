@@ -27,8 +27,8 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
   ~Resolver();  ///< open questions get no answer any more
 
-  /// `done` comes later, never from within; an answer without records is an Error, too. Names without a dot
-  /// are looked for in the system's search domains.
+  /// `done` comes later, never from within. An answer without records is an Error, too, and `Retry::no`: a
+  /// name server has said so. Names without a dot are looked for in the system's search domains.
   void ask(const std::string& name, config::DnsRecord type, Done done);
 
  private:

@@ -21,6 +21,8 @@ class Source {
   /// Whether `upstream` is looked for in the same way.
   [[nodiscard]] bool serves(const config::Upstream& upstream) const;
   [[nodiscard]] const Backends& backends() const noexcept { return backends_; }
+  /// What the one before has found stays until there is a first answer.
+  void inherit(const Source& before);
   [[nodiscard]] const Report& report() const noexcept { return report_; }
 
  protected:
@@ -28,9 +30,15 @@ class Source {
   [[nodiscard]] std::weak_ptr<const int> life() const noexcept { return life_; }
   [[nodiscard]] const config::Upstream& upstream() const noexcept { return upstream_; }
   void found(Backends backends);
+  /// Something is missing, which stays as it was: `why`.
+  void found_in_part(Backends backends, std::string why);
   void failed(std::string why);
+  /// As the latest try.
+  void same_again();
 
  private:
+  void adopt(Backends backends);
+
   const config::Upstream upstream_;  ///< its name, `discover` and probe
   Discovery::Sink& sink_;
   Backends backends_;

@@ -93,6 +93,15 @@ std::optional<Refusal> check_token(const RouteAuth& route, metrics::AuthCells& c
   return std::nullopt;
 }
 
+// Tokens among the subprotocols are left out of what backends are offered, which no service sees.
+ws::ForwardedBy for_service(ws::ForwardedBy by, const RouteAuth& route, const Admission& admission) {
+  const auto& jwt = route.settings.jwt;
+  if (!jwt || jwt->strip != config::Jwt::Token::stripped || !admission.offered) return by;
+  by.edits.withheld.emplace_back("Sec-WebSocket-Protocol");
+  if (!admission.offered->empty()) by.edits.granted.push_back({"Sec-WebSocket-Protocol", *admission.offered});
+  return by;
+}
+
 asio::awaitable<auth::Ruling> ask_service(SetupThread& thread, std::shared_ptr<const RouteAuth> route,
                                           std::string question, net::GiveUp* give_up) {
   metrics::AuthCells& cells = *route->cells[thread.surroundings().index];

@@ -34,6 +34,10 @@ struct Refusal {
                                                  const ws::RequestHead& head, ws::ClientHandshake& request,
                                                  auth::WallTime now, Admission& admission);
 
+/// What the service of `route` may know of a request: `by` without the token, where that is stripped.
+[[nodiscard]] ws::ForwardedBy for_service(ws::ForwardedBy by, const RouteAuth& route,
+                                          const Admission& admission);
+
 /// The route has `forward_auth`. `question` as ws::build_question has it. Known rulings are not asked for
 /// again. Counts.
 [[nodiscard]] boost::asio::awaitable<auth::Ruling> ask_service(SetupThread& thread,

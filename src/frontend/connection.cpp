@@ -4,11 +4,7 @@
 
 #include "frontend/continuing.hpp"
 #include "frontend/gate.hpp"
-#include "frontend/hash_key.hpp"
-#include "frontend/identity.hpp"
 #include "frontend/proxying.hpp"
-#include "frontend/reach.hpp"
-#include "frontend/relay.hpp"
 #include "frontend/watch.hpp"
 
 namespace holdfast::frontend {
@@ -19,12 +15,9 @@ using metrics::TlsResult;
 
 namespace {
 
-constexpr std::size_t most_backends = 3;
 constexpr std::size_t read_chunk_bytes = 4096;
 // How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
 constexpr std::chrono::seconds patience_when_crowded{2};
-// Without a limit that knows better: a client that comes back at once would find the same.
-constexpr std::string_view retry_after = "Retry-After: 2\r\n";
 
 TlsResult tls_result(const Error& error) {
   if (error.failure == Failure::timeout) return TlsResult::timeout;
@@ -157,8 +150,7 @@ Connection::Step Connection::read_request() {
       co_return false;
     }
     if (!got) {
-      cells().handshake(HandshakeResult::client_gone);
-      record(0, "closed before a complete request");
+      leave("closed before a complete request");
       co_return false;
     }
     bytes.resize(searched + got.value());
@@ -207,145 +199,31 @@ Connection::Step Connection::choose_route() {
 Connection::Step Connection::authorise() {
   const RouteAuth& rules = *route_->auth;
   std::optional<Refusal> refusal;
+  upstream_place_ = {};  // who is not known yet keeps none from those who are
   if (rules.settings.jwt)
     refusal = check_token(rules, *rules.cells[around().index], *head_, *request_, wall_time(), admission_);
   if (!refusal && rules.settings.forward_auth) {
     const config::ForwardAuth& service = *rules.settings.forward_auth;
     client_->expires_at(Clock::now() + service.timeout);
     Watch watch(thread_.watches(), *client_);
-    std::string question = ws::build_question(*head_, forwarded_by(), service.host, service.target);
+    std::string question = ws::build_question(*head_, for_service(forwarded_by(), rules, admission_),
+                                              service.host, service.target);
     auth::Ruling ruling = co_await ask_service(thread_, route_->auth, std::move(question), &watch.give_up());
     if (watch.give_up().requested()) {
-      cells().handshake(HandshakeResult::client_gone);
-      record(0, "closed while its forward_auth service was asked");
+      leave("closed while its forward_auth service was asked");
       co_return false;
     }
     refusal = apply_ruling(std::move(ruling), service, admission_);
   }
-  if (!refusal) co_return true;
-  co_await answer(std::move(refusal->answer), refusal->result, std::move(refusal->why));
-  co_return false;
-}
-
-Connection::Step Connection::find_backend() {
-  destination_ = route_->destination;
-  const TimePoint deadline = Clock::now() + destination_->settings.setup_timeout;
-  std::vector<const upstream::Backend*> tried;
-  std::optional<Error> last;
-  client_->expires_at(deadline);  // the request is here: from now on setup_timeout counts
-  write_request();
-  upstream::RetryBudget& retries = destination_->upstream->state().retries();
-  retries.first_try(Clock::now());
-  Watch watch(thread_.watches(), *client_);
-  const auto key = hash_key(destination_->settings.policy, request_stem_);
-  Seated seated;
-  while (tried.size() < most_backends && Clock::now() < deadline) {
-    if (tried.empty()) {
-      const auto preferred = member_of_cookie(*destination_, *head_);
-      seated = co_await find_seat(thread_, destination_, preferred, key, deadline, watch);
-      if (seated.seat) destination_ = seated.destination;
-    } else {
-      seated.seat = destination_->upstream->pick(upstream::Wish{tried, key});
-    }
-    if (!seated.seat) break;
-    std::optional<upstream::Seat> seat = std::exchange(seated.seat, std::nullopt);
-    if (tried.empty()) {
-      refused_ = admit_dial(destination_->upstream->state(), pending_);
-      if (refused_) {
-        seat.reset();
-        Refused refused = *std::move(refused_);
-        co_await answer(std::move(refused));
-        co_return false;
-      }
-    }
-    // Who was refused by a backend's kernel has cost nobody anything.
-    const bool is_free = tried.empty() || (last && last->failure == Failure::refused);
-    if (!is_free && !retries.may_retry(Clock::now())) {
-      destination_->upstream->state().circuit().count(upstream::Circuit::Break::retries);
-      break;
-    }
-    tried.push_back(&seat->backend());
-    Error error;
-    const Try outcome = co_await try_backend(*seat, deadline, watch.give_up(), error);
-    if (outcome == Try::over) co_return false;
-    if (watch.give_up().requested()) {
-      cells().handshake(HandshakeResult::client_gone);
-      record(0, "closed while its backend was dialled");
-      co_return false;
-    }
-    if (outcome == Try::accepted) {
-      pending_ = {};
-      destination_->upstream->succeeded(*seat);
-      seat_ = std::move(seat);
-      co_return true;
-    }
-    note_failure(thread_, *destination_, seat->backend(), error);
-    last = std::move(error);
-    if (last->retry == Retry::no) break;
-  }
-  pending_ = {};
-  if (seated.why == Seated::Why::client_is_gone) {
-    cells().handshake(HandshakeResult::client_gone);
-    record(0, "closed while it waited for a place");
+  if (refusal) {
+    co_await answer(std::move(refusal->answer), refusal->result, std::move(refusal->why));
     co_return false;
   }
-  co_await answer_failure(last, seated.why);
+  refused_ = admit(route_->destination->upstream->state(), upstream_place_);
+  if (!refused_) co_return true;
+  Refused refused = *std::move(refused_);
+  co_await answer(std::move(refused));
   co_return false;
-}
-
-void Connection::write_request() {
-  const config::Reroute& reroute = *route_->reroute;
-  id_ = random_session_id(thread_.randomness());
-  request_->extensions = extensions_to_offer(reroute, request_->extensions);
-  std::vector<ws::ExtraField> fields{session_field(id_)};
-  if (!reroute.secret.empty()) {
-    fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
-  }
-  if (destination_->settings.proxy_protocol != config::ProxyVersion::off) for_backends_ = proxy_header();
-  ws::Offer offer = first_offer(reroute, request_->extensions);
-  offer.subprotocols = admission_.offered;
-  request_stem_ = ws::build_request_stem(*head_, forwarded_by(), offer, fields);
-}
-
-asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, TimePoint deadline,
-                                                         net::GiveUp& give_up, Error& last) {
-  const dial::Destination& destination = *destination_;
-  const config::BackendConfig* settings = destination.settings_of(seat.backend());
-  const std::string key = random_key(thread_.randomness());
-  std::string request = ws::finish_request(request_stem_, key);
-  std::string first_words;
-  if (for_backends_)
-    first_words = net::build_proxy_header(*for_backends_, destination.settings.proxy_protocol);
-  auto reached = co_await reach(thread_, destination_, settings->address, std::move(first_words),
-                                std::move(request), deadline, &give_up);
-  if (!reached) {
-    last = reached.error();
-    co_return Try::failed;
-  }
-  std::unique_ptr<net::AsyncLeg> leg = std::move(reached.value().leg);
-  dial::Answer got = std::move(reached.value().answer);
-  if (got.head.status() != 101) {
-    const unsigned status = got.head.status();
-    note_answer(thread_, destination, seat, status);
-    pending_ = {};
-    leg->obey(nullptr);
-    cells().handshake(HandshakeResult::backend_answer);
-    record(status, "answer of backend " + seat.backend().address());
-    auto relayed = co_await relay_answer(*client_, *leg, std::move(got));
-    if (relayed) co_await client_->linger();
-    co_return Try::over;
-  }
-  auto agreed = ws::check_answer(got.head, *request_, key);
-  if (!agreed) {
-    note_misfit(seat.backend(), agreed.error().what);
-    last = {Failure::garbage, Side::us, Retry::other_backend, agreed.error().what};
-    co_return Try::failed;
-  }
-  agreement_ = agreement_with_client(*route_->reroute, std::move(agreed.value()));
-  leg->obey(nullptr);
-  backend_ = std::move(leg);
-  answer_ = std::move(got);
-  co_return Try::accepted;
 }
 
 asio::awaitable<void> Connection::hand_over() {
@@ -357,8 +235,7 @@ asio::awaitable<void> Connection::hand_over() {
   client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
   auto written = co_await client_->write_all(answer_text);
   if (!written) {
-    cells().handshake(HandshakeResult::client_gone);
-    record(0, "closed before its answer");
+    leave("closed before its answer");
     co_return;
   }
   const auto took = Clock::now() - accepted_at_;
@@ -394,30 +271,6 @@ asio::awaitable<void> Connection::hand_over() {
   thread_.hand_over(shard, std::move(handover));
 }
 
-asio::awaitable<void> Connection::answer_failure(const std::optional<Error>& last, Seated::Why why) {
-  const std::string upstream = route_->destination->upstream->name();
-  if (!last) {
-    std::string what = "no eligible backend in upstream " + upstream;
-    if (why == Seated::Why::full) what = "no room at the backends of upstream " + upstream;
-    if (why == Seated::Why::waited)
-      what = "no place became free in time at the backends of upstream " + upstream;
-    ws::Rejection none{503, std::move(what), std::string(retry_after)};
-    co_await answer(std::move(none), HandshakeResult::no_backend);
-    co_return;
-  }
-  // The client learns the kind of failure; addresses and reasons are for the log.
-  ws::Rejection rejection{502, "the backend gave no valid answer", {}};
-  HandshakeResult result = HandshakeResult::bad_backend;
-  if (last->failure == Failure::timeout) {
-    rejection = {504, "no backend answered in time", {}};
-    result = HandshakeResult::backend_timeout;
-  } else if (last->failure == Failure::refused || last->failure == Failure::internal) {
-    rejection = {503, "no backend could be reached", std::string(retry_after)};
-    result = HandshakeResult::no_backend;
-  }
-  co_await answer(std::move(rejection), result);
-}
-
 asio::awaitable<void> Connection::answer(ws::Rejection rejection, HandshakeResult result) {
   std::string detail = rejection.what;
   return answer(std::move(rejection), result, std::move(detail));
@@ -450,20 +303,6 @@ ws::ForwardedBy Connection::forwarded_by() const {
                                                                             : ws::Trust::untrusted;
   by.edits = admission_.edits;
   return by;
-}
-
-net::ProxyHeader Connection::proxy_header() const {
-  net::ProxyHeader header = told_;
-  header.source = peer_;
-  if (!told_.is_told()) header.destination = client_->local_address();
-  if (header.authority.empty()) header.authority = request_->host;
-  if (listener_->tls == nullptr) return header;
-  const auto& leg = dynamic_cast<const net::TlsLeg&>(client_->leg());
-  header.over_tls = true;
-  header.tls_version = leg.version();
-  header.common_name = leg.peer_common_name();
-  if (const std::string name = leg.server_name(); !name.empty()) header.authority = name;
-  return header;
 }
 
 void Connection::record(unsigned status, std::string detail) {

@@ -35,8 +35,19 @@ class Connection {
  private:
   /// How a try of one backend came out.
   enum class Try : std::uint8_t { accepted, failed, over };
-  [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, TimePoint deadline,
-                                                        net::GiveUp& give_up, Error& last);
+  /// What is known while a backend is looked for.
+  struct Search {
+    TimePoint deadline;
+    std::vector<const upstream::Backend*> tried;
+    std::optional<Error> last;  ///< of the one tried last
+    Seated::Why why{};          ///< nobody has given a seat
+  };
+  /// Another backend's; the first one may be waited for.
+  [[nodiscard]] boost::asio::awaitable<std::optional<upstream::Seat>> next_seat(Search& search, Watch& watch);
+  /// Circuit breaker and retry budget. False with `refused_` set: that is the client's answer.
+  [[nodiscard]] bool may_dial(const Search& search);
+  [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, Search& search,
+                                                        net::GiveUp& give_up);
   /// What a load balancer in front of us has said, or what we say to a backend in its place.
   [[nodiscard]] net::ProxyHeader proxy_header() const;
   /// What every try sends: settles the session's id and what is offered.
@@ -47,8 +58,9 @@ class Connection {
   /// The same, where the log is to know more than the client.
   [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result,
                                                     std::string detail);
-  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const std::optional<Error>& last,
-                                                            Seated::Why why);
+  [[nodiscard]] boost::asio::awaitable<void> answer_failure(const Search& search);
+  /// Counts and records a client that went away.
+  void leave(std::string detail);
   /// As soon as the client's address is known. False: it is closed without a word.
   [[nodiscard]] bool admit_address();
   [[nodiscard]] boost::asio::awaitable<void> answer(Refused refused);

@@ -37,13 +37,17 @@ void Registry::Collector::protection(Families& out, const Sample& sample) const 
   FamilyBuilder breaks =
       counter_family("holdfast_circuit_breaks_total",
                      "Times that an upstream's circuit breaker refused a session or a retry.");
+  FamilyBuilder shortages = counter_family(
+      "holdfast_dial_shortages_total",
+      "Connections to backends for which this machine lacked a port, an address or a descriptor.");
   for (const CircuitSample& item : sample.circuits) {
+    shortages.counter({{"upstream", item.upstream}}, static_cast<double>(item.shortages));
     sessions.gauge({{"upstream", item.upstream}}, static_cast<double>(item.sessions));
     pending.gauge({{"upstream", item.upstream}}, static_cast<double>(item.pending));
     for (const Labelled& each : item.breaks)
       breaks.counter({{"upstream", item.upstream}, {"limit", each.label}}, static_cast<double>(each.count));
   }
-  for (FamilyBuilder* family : {&refusals, &pauses, &addresses, &sessions, &pending, &breaks})
+  for (FamilyBuilder* family : {&refusals, &pauses, &addresses, &sessions, &pending, &breaks, &shortages})
     std::move(*family).append_to(out);
 }
 

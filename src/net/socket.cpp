@@ -23,11 +23,18 @@ namespace holdfast::net {
 namespace {
 
 Error system_error(const char* doing, const config::SocketAddress& address, Failure failure) {
-  // EADDRNOTAVAIL and EMFILE are our shortages, not the peer's failure; another backend would not help.
-  const bool ours = errno == EADDRNOTAVAIL || errno == EMFILE || errno == ENFILE || errno == ENOBUFS;
+  // Our shortages, not the peer's failure. Ports are counted per peer, so another backend may still be
+  // reached.
+  const bool no_port = errno == EADDRNOTAVAIL;
+  const bool ours = no_port || errno == EMFILE || errno == ENFILE || errno == ENOBUFS;
   return {ours ? Failure::internal : failure, ours ? Side::us : Side::backend,
-          ours ? Retry::no : Retry::other_backend,
+          ours && !no_port ? Retry::no : Retry::other_backend,
           std::string(doing) + " " + to_text(address) + ": " + std::strerror(errno)};
+}
+
+Error source_error(const config::SocketAddress& address, const config::SocketAddress& source) {
+  return {Failure::internal, Side::us, Retry::other_backend,
+          "connect to " + to_text(address) + " from " + host_text(source) + ": " + std::strerror(errno)};
 }
 
 void remove_stale_unix_socket(const config::SocketAddress& address) {
@@ -150,14 +157,20 @@ Result<Socket> listen_on(const config::SocketAddress& address, Sharing sharing) 
   return made;
 }
 
-Result<Socket> start_connect(const config::SocketAddress& address) {
+Result<Socket> start_connect(const config::SocketAddress& address, const config::SocketAddress* source) {
   Socket made(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!made) return system_error("no socket for", address, Failure::internal);
   set_no_delay(made);
-  if (connect(made.get(), address.get(), address.length) != 0 && errno != EINPROGRESS) {
-    return system_error("connect to", address, Failure::refused);
+  if (source != nullptr) {
+    // The port is chosen in connect(), which knows the peer: else each address had one set of ports for all.
+    const int on = 1;
+    (void)setsockopt(made.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(made.get(), source->get(), source->length) != 0) return source_error(address, *source);
   }
-  return made;
+  if (connect(made.get(), address.get(), address.length) == 0 || errno == EINPROGRESS) return made;
+  // EINVAL: a source that can't reach such a peer, as 127.0.0.1 can't reach other machines.
+  if (source != nullptr && (errno == EINVAL || errno == EADDRNOTAVAIL)) return source_error(address, *source);
+  return system_error("connect to", address, Failure::refused);
 }
 
 int connect_outcome(int descriptor, const config::SocketAddress& address) noexcept {

@@ -27,7 +27,7 @@ asio::awaitable<Result<std::unique_ptr<net::AsyncLeg>>> connect_tcp(asio::io_con
   Result<std::unique_ptr<net::AsyncLeg>> outcome =
       failed(Failure::refused, target->address.text + ": name not resolved");
   for (const config::SocketAddress& address : target->address.sockets) {
-    auto started = net::start_connect(address);
+    auto started = target->destination->start_connect(address);
     if (!started) {
       outcome = started.error();
       continue;

@@ -67,6 +67,7 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
                                                           std::vector<config::Problem>& problems) {
   auto destination = std::make_shared<dial::Destination>();
   destination->settings = settings;
+  if (!settings.source.empty()) destination->sources = std::make_shared<const net::Sources>(settings.source);
   if (settings.tls) {
     auto tls = net::TlsClient::create(*settings.tls);
     if (tls) {
@@ -81,7 +82,7 @@ std::shared_ptr<const dial::Destination> draw_destination(const config::Upstream
   }
   destination->upstream = std::make_shared<const upstream::Upstream>(
       settings.name, balancing_of(settings, zone), outlier_rules(settings), std::move(members),
-      lasting.random());
+      lasting.random(), lasting.backends.state(settings.name));
   if (settings.sticky) {
     const bool has_secret = !settings.sticky->secret.empty();
     destination->sticky =

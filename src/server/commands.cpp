@@ -10,6 +10,7 @@
 #include "holdfast/server/server.hpp"
 #include "server/preview.hpp"
 #include "server/release.hpp"
+#include "server/status_text.hpp"
 #include "version.hpp"
 
 namespace holdfast::server {
@@ -53,28 +54,6 @@ int talk_to(const AdminAccess& admin, Deed deed) {
   }
 }
 
-void print_table(const nlohmann::json& status) {
-  std::printf("holdfast %s, generation %llu, up %llu s\n", status.value("version", "?").c_str(),
-              static_cast<unsigned long long>(status.value("generation", 0ULL)),
-              static_cast<unsigned long long>(status.value("uptime_seconds", 0ULL)));
-  for (const auto& listener : status.value("listeners", nlohmann::json::array())) {
-    std::printf("listener %-20s %-24s %8llu sessions\n", listener.value("name", "").c_str(),
-                listener.value("bind", "").c_str(),
-                static_cast<unsigned long long>(listener.value("sessions", 0ULL)));
-  }
-  for (const auto& upstream : status.value("upstreams", nlohmann::json::array())) {
-    std::printf("upstream %s (%s)\n", upstream.value("name", "").c_str(),
-                upstream.value("policy", "").c_str());
-    for (const auto& backend : upstream.value("backends", nlohmann::json::array())) {
-      std::printf("  %-32s %-10s %-9s%s %8llu sessions  %s\n", backend.value("address", "").c_str(),
-                  backend.value("health", "").c_str(), backend.value("state", "").c_str(),
-                  backend.value("ejected", false) ? " ejected" : "",
-                  static_cast<unsigned long long>(backend.value("sessions", 0ULL)),
-                  backend.value("last_error", "").c_str());
-    }
-  }
-}
-
 }  // namespace
 
 std::string version_line() {
@@ -106,7 +85,7 @@ int status_command(const AdminAccess& admin, Output output) {
     if (output == Output::json) {
       std::printf("%s\n", status->dump(2).c_str());
     } else {
-      print_table(*status);
+      std::fputs(status_text(*status).c_str(), stdout);
     }
     return exit_ok;
   });

@@ -62,11 +62,12 @@ void sample_protection(const frontend::Serving& serving, metrics::Sample& sample
     sample.addresses.push_back({listener.settings.name, addresses_of(listener)});
   for (const auto& destination : serving.destinations) {
     const Circuit& circuit = destination->upstream->state().circuit();
-    metrics::CircuitSample one{destination->settings.name, circuit.sessions(), circuit.pending(), {}};
+    metrics::CircuitSample one{destination->settings.name, circuit.sessions(), circuit.pending(), {}, 0};
     for (std::size_t n = 0; n < Circuit::break_count; ++n) {
       const auto which = static_cast<Circuit::Break>(n);
       one.breaks.push_back({std::string(Circuit::text(which)), circuit.breaks(which)});
     }
+    one.shortages = destination->upstream->state().shortages();
     sample.circuits.push_back(std::move(one));
   }
 }

@@ -95,6 +95,12 @@ nlohmann::json discovery_status(const discover::Report& report) {
   return told;
 }
 
+nlohmann::json source_status(const config::Upstream& settings) {
+  nlohmann::json told = nlohmann::json::array();
+  for (const config::SocketAddress& each : settings.source) told.push_back(net::host_text(each));
+  return told;
+}
+
 bool is_written(const config::Upstream* upstream, const std::string& address) {
   return upstream != nullptr && std::ranges::any_of(upstream->backends, [&](const auto& each) {
            return each.address.text == address;
@@ -237,6 +243,8 @@ nlohmann::json Server::Process::status() {
          {"active", census.active},
          {"circuit", circuit_status(destination->upstream->state())},
          {"policy", config::to_string(settings.policy)},
+         {"source", source_status(settings)},
+         {"dial_shortages_total", destination->upstream->state().shortages()},
          {"sticky", settings.sticky ? nlohmann::json(settings.sticky->cookie) : nullptr},
          {"queue",
           {{"length", settings.queue.length}, {"waiting", destination->upstream->state().queue().size()}}},

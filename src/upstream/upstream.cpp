@@ -24,11 +24,14 @@ std::vector<balance::Member> describe(const std::vector<std::shared_ptr<Backend>
 }  // namespace
 
 Upstream::Upstream(std::string name, Balancing balancing, OutlierRules rules,
-                   std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed)
+                   std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed,
+                   std::shared_ptr<UpstreamState> state)
     : name_(std::move(name)),
       balancing_(std::move(balancing)),
       members_(std::move(members)),
-      state_(members_.empty() ? std::make_shared<UpstreamState>(name_) : members_.front()->upstream_state()),
+      state_(state != nullptr   ? std::move(state)
+             : members_.empty() ? std::make_shared<UpstreamState>(name_)
+                                : members_.front()->upstream_state()),
       outlier_(rules, members_),
       share_a_state_(std::ranges::all_of(
           members_, [&](const auto& member) { return member->upstream_state() == state_; })),

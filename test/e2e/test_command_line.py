@@ -102,12 +102,27 @@ def test_status_and_backend_commands_talk_to_the_admin_port(start, backend):
     admin = ["--admin", f"http://{proxy.admin_address}"]
     plain = harness.run("status", *admin)
     assert plain.returncode == 0 and server.address in plain.stdout
+    assert "refused" not in plain.stdout
     assert json.loads(harness.run("status", "--json", *admin).stdout)["generation"] == 1
     assert harness.run("drain", f"main/{server.address}", *admin).returncode == 0
     assert proxy.backends()[server.address]["state"] == "draining"
     assert harness.run("enable", f"main/{server.address}", *admin).returncode == 0
     assert proxy.backends()[server.address]["state"] == "active"
     assert harness.run("drain", "main/absent:1", *admin).returncode == 1
+
+
+def test_status_tells_who_was_refused_and_why(start, backend, tmp_path):
+    (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef")
+    server = backend(fake.echo)
+    proxy = start(harness.config_for(server.address, route={"origins": ["https://app.example.com"], "auth": {
+        "jwt": {"secret_file": str(tmp_path / "secret")}}}))
+    for extra in ([("Origin", "https://evil.example.com")], []):
+        with wire.connect(proxy.public) as stream:
+            stream.send(wire.request(extra=extra))
+            assert stream.head().status in (401, 403)
+    told = harness.run("status", "--admin", f"http://{proxy.admin_address}").stdout
+    assert "  refused: origin 1\n" in told
+    assert "route all\n  refused by tokens: missing 1\n" in told
 
 
 def test_status_of_nobody_is_1():

@@ -157,14 +157,32 @@ def test_services_have_ports_weights_and_priorities(start, backend, name_server)
     names = name_server({"host.test": ["127.0.0.1"]},
                         services=[line.format(ports[0], 10, 30), line.format(ports[1], 10, 10),
                                   line.format(ports[2], 20, 10)])
-    proxy = start(config_with({"dns": "_ws._tcp.chat.test", "type": "SRV", "servers": [names.address]}))
-    has_backends(proxy, one.address, two.address)
-    assert proxy.backends()[one.address]["weight"] == 30
-    assert proxy.backends()[two.address]["weight"] == 10
+    proxy = start(config_with({"dns": "_ws._tcp.chat.test", "type": "SRV", "servers": [names.address]},
+                              upstream={"probe": {"type": "tcp", "interval": "50ms", "rise": 1, "fall": 1}}))
+    has_backends(proxy, one.address, two.address, spare.address)
+    backends = proxy.backends()
+    assert backends[one.address]["weight"] == 30
+    assert backends[two.address]["weight"] == 10
+    assert [backends[each.address]["backup"] for each in (one, two, spare)] == [False, False, True]
+    for _ in range(4):
+        with wire.open_session(proxy.public) as client:
+            assert talks(client)
+    assert proxy.backends()[spare.address]["picks_total"] == 0
+    one.stop()
+    two.stop()
+    harness.eventually(lambda: unhealthy(proxy, one, two), what="two dead ones")
     with wire.open_session(proxy.public) as client:
         assert talks(client)
+    assert proxy.backends()[spare.address]["picks_total"] == 1
+    # Where the lowest priority is gone from the answer, the next one makes primaries.
     names.serve([line.format(ports[2], 20, 10)])
     harness.eventually(lambda: set(proxy.backends()) == {spare.address}, seconds=30, what="the spare one")
+    assert not proxy.backends()[spare.address]["backup"]
+
+
+def unhealthy(proxy, *servers):
+    backends = proxy.backends()
+    return all(backends[each.address]["health"] == "unhealthy" for each in servers)
 
 
 def test_listed_backends_stay_beside_discovered_ones(start, backend, name_server):

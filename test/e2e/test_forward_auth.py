@@ -178,3 +178,64 @@ def test_settings_that_make_no_sense_are_errors(tmp_path, auth, why):
     result = harness.run("check", "-c", tmp_path / "config.json")
     assert result.returncode == 2
     assert why in result.stderr
+
+
+def test_who_is_not_known_yet_keeps_no_place_of_the_circuit_breaker(start, backend):
+    """A place in circuit_breaker.max_sessions was taken before the service was asked: as many clients without a token
+    as it has places kept everybody else out for as long as a slow service took."""
+    unknown = []
+
+    def slow_for_some(stream, head):
+        if not head.all("authorization"):
+            unknown.append(stream)
+            stream.more()
+        http("200 OK")(stream, head)
+
+    service, server = backend(slow_for_some), backend(fake.echo)
+    config = guarded(server, service, timeout="20s")
+    config["upstreams"][0]["circuit_breaker"] = {"max_sessions": 2}
+    proxy = start(config)
+    strangers = []
+    for _ in range(4):
+        strangers.append(wire.connect(proxy.public))
+        strangers[-1].send(wire.request())
+    harness.eventually(lambda: len(unknown) == 4, what="four questions")
+    known = [("Authorization", "Basic eDp5")]
+    with wire.open_session(proxy.public, extra=known), wire.open_session(proxy.public, extra=known):
+        # Nobody is asked about who would find no place.
+        assert answer_to(proxy).status == 503
+        assert len(unknown) == 4
+        # Who was being asked about finds none either.
+        for stream in unknown:
+            stream.sock.shutdown(2)
+    harness.eventually(lambda: proxy.status()["upstreams"][0]["circuit"]["sessions"] == 0, what="no places taken")
+    for stream in strangers:
+        stream.close()
+
+
+@pytest.mark.parametrize("place, carry", [
+    ("header", lambda token: {"extra": [("Authorization", "Bearer " + token)]}),
+    ("header:X-Token", lambda token: {"extra": [("X-Token", token)]}),
+    ("cookie:t", lambda token: {"extra": [("Cookie", f"a=1; t={token}")]}),
+    ("query:t", lambda token: {"path": f"/?a=1&t={token}"}),
+    ("subprotocol", lambda token: {"extra": [("Sec-WebSocket-Protocol", f"chat, bearer, {token}")]}),
+    ("subprotocol", lambda token: {"extra": [("Sec-WebSocket-Protocol", f"access_token.{token}")]})])
+def test_a_token_that_is_stripped_reaches_neither_service_nor_backends(start, backend, tmp_path, place, carry):
+    """A token among the subprotocols was kept from backends, but told to the service."""
+    signer = tokens.Signer(tmp_path)
+    (tmp_path / "secret").write_text(signer.secret)
+    service, first, second = backend(http("200 OK")), backend(fake.echo), backend(fake.echo)
+    config = guarded(first, service)
+    config["upstreams"][0]["backends"].append({"address": second.address})
+    config["routes"][0]["auth"]["jwt"] = {"secret_file": str(tmp_path / "secret"), "from": [place], "strip": True}
+    proxy = start(config)
+    token = signer.token()
+    with wire.open_session(proxy.public, **carry(token)):
+        used, other = (first, second) if first.heads else (second, first)
+        used.stop()
+        other.wait_heads(1)
+    for head in (service.heads[0], used.heads[0], other.heads[0]):
+        assert token not in str(vars(head))
+    if "chat" in str(carry(token)):
+        assert service.heads[0].one("sec-websocket-protocol") == "chat"
+        assert used.heads[0].one("sec-websocket-protocol") == "chat"

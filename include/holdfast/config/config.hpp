@@ -156,6 +156,8 @@ struct Upstream {
   std::uint32_t reroute_rate = 5'000;     // attempts a second; 0 = no limit; 0..1000000; default 5000
   Rebalance rebalance;
   ProxyVersion proxy_protocol = ProxyVersion::off;  // off | v1 | v2; default off
+  std::vector<SocketAddress>
+      source;  // where connections to backends come from; up to 64; none = the kernel's
   Probe probe;
   Outlier outlier;
   CircuitBreaker circuit_breaker;

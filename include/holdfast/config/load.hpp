@@ -42,6 +42,8 @@ struct World {
   // Optional: what is wrong with a certificate and key (say, they don't fit); "" = nothing. The
   // TLS library lives in another module, so main() plugs it in.
   std::function<std::string(const Certificate&)> check_certificate;
+  // Optional: why no connection can come from an address; "" = one can.
+  std::function<std::string(const SocketAddress&)> check_source;
 };
 
 // The real file system and resolver, no check_certificate.

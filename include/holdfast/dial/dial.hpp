@@ -17,6 +17,7 @@
 #include "holdfast/config/config.hpp"
 #include "holdfast/net/async_leg.hpp"
 #include "holdfast/net/socket.hpp"
+#include "holdfast/net/sources.hpp"
 #include "holdfast/net/tls.hpp"
 #include "holdfast/upstream/sticky.hpp"
 #include "holdfast/upstream/upstream.hpp"
@@ -30,9 +31,13 @@ struct Destination {
   config::Upstream settings;                       ///< `backends` in the order of upstream->backends()
   std::shared_ptr<const net::TlsClient> tls;       ///< null = plain
   std::shared_ptr<const upstream::Sticky> sticky;  ///< null = no cookie
+  std::shared_ptr<const net::Sources> sources;     ///< null = the kernel chooses
 
   /// The settings of one of the upstream's backends; null if it isn't one.
   [[nodiscard]] const config::BackendConfig* settings_of(const upstream::Backend& backend) const noexcept;
+
+  /// As net::start_connect, from one of the sources. A shortage of ours is counted.
+  [[nodiscard]] Result<net::Socket> start_connect(const config::SocketAddress& to) const;
 };
 
 /// Tries the backend's addresses in order within connect_timeout and `deadline`: TCP, `proxy_header` (empty =

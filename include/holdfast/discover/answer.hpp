@@ -35,8 +35,8 @@ inline constexpr std::size_t most_records = 4096;
 [[nodiscard]] Result<Answer> parse_answer(std::span<const unsigned char> message);
 
 /// Services as backends: `addresses` holds the addresses of each one, in the same order. Weights up to 65535
-/// become 1 to 256. Only the lowest priority that has an address is used: those behind it are for when it is
-/// gone from the answer.
+/// become 1 to 256, within their priority. The lowest priority that has an address makes primaries, all
+/// others are backups.
 [[nodiscard]] std::vector<config::BackendConfig> backends_of(
     const std::vector<Service>& services, const std::vector<std::vector<config::SocketAddress>>& addresses);
 

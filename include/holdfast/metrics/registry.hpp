@@ -71,6 +71,7 @@ struct CircuitSample {
   std::uint64_t sessions = 0;
   std::uint64_t pending = 0;
   std::vector<Labelled> breaks;  ///< by limit
+  std::uint64_t shortages = 0;
 };
 
 struct Sample {

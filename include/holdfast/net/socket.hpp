@@ -67,7 +67,9 @@ enum class Sharing : std::uint8_t { exclusive, reuse_port };
 [[nodiscard]] Result<Socket> listen_on(const config::SocketAddress& address, Sharing sharing);
 
 /// A non-blocking socket on which connect() has been called; `connect_outcome` tells what became of it.
-[[nodiscard]] Result<Socket> start_connect(const config::SocketAddress& address);
+/// `source`: where it comes from, of the same family; null = the kernel chooses.
+[[nodiscard]] Result<Socket> start_connect(const config::SocketAddress& address,
+                                           const config::SocketAddress* source = nullptr);
 /// 0: connected; EALREADY: under way, ask again when writable; else the errno of the failure, once.
 [[nodiscard]] int connect_outcome(int descriptor, const config::SocketAddress& address) noexcept;
 

@@ -80,6 +80,12 @@ class UpstreamState {
   void set_reroute_rate(std::uint32_t per_second) noexcept;
   [[nodiscard]] Circuit& circuit() noexcept { return circuit_; }
 
+  /// A backend could not be dialled because this machine lacks something: a port, an address, a descriptor.
+  void count_shortage() noexcept { shortages_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t shortages() const noexcept {
+    return shortages_.load(std::memory_order_relaxed);
+  }
+
   [[nodiscard]] Queue& queue() noexcept { return queue_; }
   [[nodiscard]] Moved& moved() noexcept { return moved_; }  ///< sessions with a sticky cookie
 
@@ -135,6 +141,7 @@ class UpstreamState {
   Queue queue_;
   Moved moved_;
   std::atomic<std::uint64_t> changes_{0};
+  std::atomic<std::uint64_t> shortages_{0};
   std::atomic<TimePoint> reroute_denied_at_{TimePoint{}};
   std::array<std::atomic<std::uint64_t>, sticky_result_count> sticky_{};
   Circuit circuit_;

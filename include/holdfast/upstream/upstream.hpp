@@ -24,9 +24,11 @@ namespace holdfast::upstream {
 
 class Upstream {
  public:
-  // `seed` makes ties repeatable in tests; give a random one else.
+  // `seed` makes ties repeatable in tests; give a random one else. `state`: the registry's; null = the
+  // members', or a new one.
   Upstream(std::string name, Balancing balancing, OutlierRules rules,
-           std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed);
+           std::vector<std::shared_ptr<Backend>> members, std::uint64_t seed,
+           std::shared_ptr<UpstreamState> state = nullptr);
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] balance::Policy policy() const noexcept { return balancing_.rules.policy; }

@@ -89,14 +89,44 @@ TEST_CASE("backends are sorted, each once, with addresses that can be dialled") 
   CHECK(net::to_text(backends[0].address.sockets.at(0)) == "192.0.2.7:9001");
 }
 
-TEST_CASE("the lowest priority that has an address is used, weights are scaled to ours") {
+TEST_CASE("the lowest priority that has an address makes primaries, those above it backups") {
+  const auto four = parse(message({record(ns_t_a, 9, v4)})).value().addresses;
+  const std::vector<Service> services{{"gone.test", 1, 0, 9},
+                                      {"c.test", 4, 9, 1},
+                                      {"a.test", 2, 5, 0},
+                                      {"b.test", 3, 5, 7},
+                                      {"d.test", 5, 8, 1}};
+  const auto backends = backends_of(services, {{}, four, four, four, four});
+  CHECK(texts(backends) ==
+        std::vector<std::string>{"192.0.2.7:2", "192.0.2.7:3", "192.0.2.7:4", "192.0.2.7:5"});
+  CHECK(backends[0].rank == config::BackendConfig::Rank::primary);
+  CHECK(backends[1].rank == config::BackendConfig::Rank::primary);
+  CHECK(backends[2].rank == config::BackendConfig::Rank::backup);
+  CHECK(backends[3].rank == config::BackendConfig::Rank::backup);
+}
+
+TEST_CASE("weights are scaled to ours, within their priority") {
   const auto four = parse(message({record(ns_t_a, 9, v4)})).value().addresses;
   const std::vector<Service> services{
-      {"gone.test", 1, 0, 9}, {"a.test", 2, 5, 0}, {"b.test", 3, 5, 65535}, {"c.test", 4, 9, 1}};
-  const auto backends = backends_of(services, {{}, four, four, four});
-  CHECK(texts(backends) == std::vector<std::string>{"192.0.2.7:2", "192.0.2.7:3"});
+      {"a.test", 1, 0, 0}, {"b.test", 2, 0, 65535}, {"c.test", 3, 0, 32768}, {"d.test", 4, 1, 3}};
+  const auto backends = backends_of(services, {four, four, four, four});
+  REQUIRE(backends.size() == 4);
   CHECK(backends[0].weight == 1);
   CHECK(backends[1].weight == 256);
+  CHECK(backends[2].weight == 128);
+  CHECK(backends[3].weight == 3);
+}
+
+TEST_CASE("an address with several priorities has its best one, whatever the order of the records") {
+  const auto four = parse(message({record(ns_t_a, 9, v4)})).value().addresses;
+  const Service late{"a.test", 1, 7, 2};
+  const Service early{"b.test", 1, 3, 5};
+  for (const auto& services : {std::vector{late, early}, std::vector{early, late}}) {
+    const auto backends = backends_of(services, {four, four});
+    REQUIRE(backends.size() == 1);
+    CHECK(backends[0].rank == config::BackendConfig::Rank::primary);
+    CHECK(backends[0].weight == 5);
+  }
 }
 
 TEST_CASE("mutilated answers are errors or answers, nothing else") {

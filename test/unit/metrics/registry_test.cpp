@@ -41,7 +41,7 @@ Sample one_backend() {
   sample.balancing = {{"chat", 3, {{"served", 2}}, {{"honoured", 7}}}};
   sample.reroutes = {{"chat", "lost", "attached", 4}};
   sample.addresses = {{"public", 12}};
-  sample.circuits = {{"chat", 6, 2, {{"sessions", 3}}}};
+  sample.circuits = {{"chat", 6, 2, {{"sessions", 3}}, 4}};
   return sample;
 }
 
@@ -93,6 +93,7 @@ TEST_CASE("cells of all threads are summed at scrape") {
   CHECK(has_line(text, R"(holdfast_client_addresses{listener="public"} 12)"));
   CHECK(has_line(text, R"(holdfast_upstream_pending{upstream="chat"} 2)"));
   CHECK(has_line(text, R"(holdfast_circuit_breaks_total{upstream="chat",limit="sessions"} 3)"));
+  CHECK(has_line(text, R"(holdfast_dial_shortages_total{upstream="chat"} 4)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="0.001"} 0)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="0.0025"} 2)"));
   CHECK(has_line(text, R"(holdfast_handshake_duration_seconds_bucket{le="+Inf"} 2)"));
@@ -170,6 +171,7 @@ TEST_CASE("every promised name is exposed") {
                                        "holdfast_upstream_sessions",
                                        "holdfast_upstream_pending",
                                        "holdfast_circuit_breaks_total",
+                                       "holdfast_dial_shortages_total",
                                        "holdfast_frames_total",
                                        "holdfast_messages_total",
                                        "holdfast_bytes_total",
