@@ -124,7 +124,8 @@ def start(kind, folder, source, deflate, binary, cpu=stage.PROXY_CPU):
     plain, tls = peers.free_port(), peers.free_port()
     file = folder / f"{kind}.conf"
     file.write_text(CONFIGS[kind](folder, source, plain, tls, deflate))
-    server = peers.Proxy(stage.start(command_of(kind, file, binary), cpu, stdout=subprocess.DEVNULL), plain, tls)
+    server = peers.Proxy(stage.start(command_of(kind, file, binary), cpu, stage.BEFORE_STRANGERS, stdout=subprocess.DEVNULL),
+                         plain, tls)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
