@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "fake")]
 
 import backend as fake  # noqa: E402
 import harness  # noqa: E402
+import source as sources  # noqa: E402
 from certificates import Authority  # noqa: E402
 import reroutes  # noqa: E402
 from peers import EchoServer, NodeEcho  # noqa: E402
@@ -88,6 +89,12 @@ def crowd(closing):
     def gather(proxy, count, scheme="ws", **options):
         return closing.add(reroutes.Crowd(f"{scheme}://{proxy.public}/", count, **options), lambda c: c.stop())
     return gather
+
+
+@pytest.fixture
+def source(closing):
+    """source(dialect, limits, ...) -> a scripted source of a feed (test/fake/source.py)."""
+    return lambda *what, **options: closing.add(sources.Source(*what, **options), lambda s: s.stop())
 
 
 @pytest.fixture(scope="session")
