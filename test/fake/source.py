@@ -186,9 +186,12 @@ class Source:
         return self._named(key, 1)
 
     def wait(self, condition, seconds=10, what="the source's condition"):
-        with self.changed:
-            if not self.changed.wait_for(condition, seconds):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
                 raise AssertionError(f"{what} did not come true within {seconds:g} s; commands: {self.commands()[-5:]}")
+            with self.changed:
+                self.changed.wait(0.02)  # not all that is counted is told
 
     def wait_live(self, count, seconds=10):
         """The live connections, once there are exactly so many."""
