@@ -12,7 +12,11 @@ LIMIT = sources.Limits
 
 
 def client(source, path="/", **options):
-    return wire.open_session(source.address, path, **options)
+    """Once the source knows it: a broadcast may come at once."""
+    known = len(source.connections)
+    stream = wire.open_session(source.address, path, **options)
+    source.wait(lambda: len(source.connections) > known)
+    return stream
 
 
 def say(stream, message):
