@@ -86,7 +86,7 @@ class Connection:
             payload = (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
             reserved = 4
         pieces = max(1, min(self.source.mood.fragments, len(payload)))
-        size = -(-len(payload) // pieces)
+        size = max(1, -(-len(payload) // pieces))
         parts = [payload[at:at + size] for at in range(0, len(payload), size)] or [b""]
         self.raw(b"".join(
             wire.frame(opcode if n == 0 else wire.CONTINUATION, part, fin=n == len(parts) - 1, masked=False,
