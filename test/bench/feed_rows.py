@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import select
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ import rows
 import stage
 
 PAGE = 4096
+PATIENCE = 120  # seconds
 
 
 class Crowd:
@@ -24,8 +26,14 @@ class Crowd:
             stage.LOAD_CPU, stage.BEFORE_STRANGERS, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.source_port = int(self._answer("port"))
 
+    def _line(self):
+        """The next line; the process says few, and never two at once."""
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            raise RuntimeError(f"the load client said nothing for {PATIENCE} s")
+        return self.process.stdout.readline()
+
     def _answer(self, word):
-        line = self.process.stdout.readline().split()
+        line = self._line().split()
         if not line or line[0] != word:
             raise RuntimeError(f"the load client ended, or said {line}")
         return line[1] if len(line) > 1 else ""
@@ -45,7 +53,7 @@ class Crowd:
     def report(self):
         self.process.stdin.write("report\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline() or "{}")
+        return json.loads(self._line() or "{}")
 
     def measure(self, seconds):
         self.ask("reset")
