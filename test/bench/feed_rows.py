@@ -131,7 +131,7 @@ class Most:
         for window in self.windows:
             crowd.ask(f"window {window}")
             time.sleep(0.5)
-            tried.append((crowd.measure(max(1.0, options.seconds / 5)), window))
+            tried.append((crowd.measure(max(min(1.0, options.seconds), options.seconds / 5)), window))
         good = [each for each in tried if each[0]["latency"]["p99"] <= self.bound_ms]
         window = max(good or tried, key=lambda each: each[0]["deliveries"] / each[0]["seconds"])[1]
         crowd.ask(f"window {window}")
