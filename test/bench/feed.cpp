@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -126,7 +127,8 @@ class Feed {
     if (!source_.ready()) return second_ns / 100;
     while (window_ > flight_.outstanding()) say(now_ns());
     if (rate_ == 0) return second_ns / 10;
-    while (due(said_) <= now_ns() && !flight_.full()) say(due(said_));
+    while (due(said_) <= now_ns() && !flight_.full() && flight_.outstanding() < limit_) say(due(said_));
+    if (flight_.outstanding() >= limit_) return second_ns / 10;  // whoever settles one wakes us
     return std::clamp<std::int64_t>(due(said_) - now_ns(), 0, second_ns / 10);
   }
 
@@ -190,6 +192,7 @@ class Feed {
     if (order == "window" || order == "pace" || order == "pause") {
       window_ = order == "window" ? number : 0;
       rate_ = order == "pace" ? number : 0;
+      limit_ = second > 0 ? second : std::numeric_limits<std::uint64_t>::max();
       said_ = 0;
       paced_since_ = now_ns();
     }
@@ -382,7 +385,8 @@ class Feed {
   bool pausing_ = false;
   std::uint64_t window_ = 0;
   std::uint64_t rate_ = 0;
-  std::uint64_t said_ = 0;  // since window or pace began
+  std::uint64_t limit_ = 0;  // of what a pace may have on its way
+  std::uint64_t said_ = 0;   // since window or pace began
   std::int64_t paced_since_ = 0;
   std::int64_t progress_ = 0;  // the last delivery
   std::int64_t since_ = 0;     // the last reset

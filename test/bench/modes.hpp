@@ -99,7 +99,8 @@ struct FeedOptions {
 //   source
 //                  is one that servers connect to: "open N"
 //   window N       the source sends as long as fewer than N messages are on their way to anybody: "ok"
-//   pace N         the source sends N messages a second, at fixed times: "ok"
+//   pace N M       the source sends N messages a second, at fixed times, but late while M are on their way to
+//                  anybody (0 = as many as can be): "ok"
 //   pause          the source is silent; "paused N" once all has arrived or nothing came for two seconds,
 //                  N = messages that healthy clients still miss
 //   reset          counters and histograms start anew: "ok"
