@@ -134,9 +134,11 @@ def test_a_source_that_sends_nonsense_is_left_and_tried_again(start, source):
 def test_clients_messages_are_dropped_or_passed_on_as_configured(start, source):
     for kind, expected in (("drop", []), ("forward", ["hello", "there"])):
         market = source()
-        proxy = start(feeds.config(market, feed={"client_messages": kind}))
+        proxy = start(feeds.config(market, feed={"client_messages": kind, "join": {"last": 1}}))
         with feeds.follow(proxy) as client:
             market.wait_live(1)
+            market.publish(None, {"n": 0})
+            assert feeds.number(client) == 0  # it has joined; before that there is nobody to pass messages to
             client.send(wire.frame(wire.TEXT, b"hello") + wire.frame(wire.TEXT, b"there"))
             client.send(wire.frame(wire.PING, b"done"))
             assert client.frame() == (wire.PONG, True, b"done")
