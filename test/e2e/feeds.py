@@ -89,5 +89,10 @@ def subscribers(proxy, count, seconds=10):
                        f"{count} subscribers")
 
 
+def counted(proxy, name, count):
+    """Waits until a counter of the feed has come to this: threads count after they have sent."""
+    harness.eventually(lambda: proxy.metric(name, feed="ticker") == count, what=f"{name} = {count}")
+
+
 def consecutive(numbers):
     return numbers == list(range(numbers[0], numbers[0] + len(numbers)))

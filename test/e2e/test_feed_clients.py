@@ -76,7 +76,7 @@ def test_a_message_is_deflated_once_for_all_who_want_it_so(feed, followers):
         for numbers in crowd.wait(COUNT):
             assert numbers == list(range(1, COUNT + 1))
     # One for each message, whatever the number of threads and clients.
-    assert proxy.metric("holdfast_feed_deflations_total", feed="ticker") == COUNT
+    feeds.counted(proxy, "holdfast_feed_deflations_total", COUNT)
 
 
 def test_an_offer_that_demands_a_smaller_window_gets_plain_frames(feed):

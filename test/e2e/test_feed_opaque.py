@@ -19,8 +19,8 @@ def test_200_clients_share_one_source_connection_and_get_every_message_once_in_o
         assert numbers == list(range(1, counter.last + 1))
     assert len(market.connections) == 1
     assert market.commands() == []
-    assert proxy.metric("holdfast_feed_messages_total", feed="ticker") == counter.last
-    assert proxy.metric("holdfast_feed_deliveries_total", feed="ticker") == 200 * counter.last
+    feeds.counted(proxy, "holdfast_feed_messages_total", counter.last)
+    feeds.counted(proxy, "holdfast_feed_deliveries_total", 200 * counter.last)
 
 
 def test_a_client_that_comes_late_gets_what_its_join_promises_and_then_everything(start, source):
@@ -74,7 +74,7 @@ def test_a_source_that_dies_and_comes_back_costs_its_clients_only_the_gap(start,
         assert numbers[-30:] == list(range(counter.last - 29, counter.last + 1))
     assert crowd.alive() == 50
     assert len(market.connections) == 2
-    assert proxy.metric("holdfast_feed_source_up", feed="ticker") == 1
+    feeds.counted(proxy, "holdfast_feed_source_up", 1)
 
 
 def test_each_path_is_a_channel_with_a_source_connection_of_its_own(start, source):

@@ -34,7 +34,7 @@ def test_redundant_sources_with_different_delays_are_one_stream_without_loss_or_
         thread.join()
     for numbers in crowd.wait(300):
         assert numbers == list(range(1, 301))
-    assert proxy.metric("holdfast_feed_duplicates_total", feed="ticker") == 300
+    feeds.counted(proxy, "holdfast_feed_duplicates_total", 300)
 
 
 def test_the_death_of_one_redundant_source_is_not_seen_by_clients(start, source, followers):
