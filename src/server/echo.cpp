@@ -1,12 +1,5 @@
 #include "server/echo.hpp"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "holdfast/net/async_leg.hpp"
@@ -80,39 +73,12 @@ class Mirror {
   bool open_ = true;
 };
 
-std::string switching_protocols(const ws::ClientHandshake& request) {
-  std::string answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-  answer += "Sec-WebSocket-Accept: " + ws::accept_key(request.key) + "\r\n";
-  if (!request.subprotocols.empty())
-    answer += "Sec-WebSocket-Protocol: " + request.subprotocols.front() + "\r\n";
-  return answer + "\r\n";
-}
-
-// Empty when the client is gone or its request is no handshake.
-asio::awaitable<std::string> shake_hands(net::AsyncLeg& leg, std::string& behind) {
-  std::string bytes;
-  std::size_t end = std::string::npos;
-  while (end == std::string::npos && bytes.size() < ws::max_head_bytes) {
-    const std::size_t before = bytes.size();
-    bytes.resize(before + 4096);
-    auto got = co_await leg.read_some(std::as_writable_bytes(std::span(bytes)).subspan(before));
-    if (!got) co_return std::string();
-    bytes.resize(before + got.value());
-    end = ws::find_head_end(bytes, before);
-  }
-  auto head = ws::RequestHead::parse(std::string_view(bytes).substr(0, end));
-  if (!head) co_return std::string();
-  auto request = ws::check_request(head.value());
-  if (!request) co_return std::string();
-  behind = bytes.substr(end);
-  co_return switching_protocols(request.value());
-}
-
 asio::awaitable<void> echo(asio::io_context& io, net::Socket socket, std::string name) {
   net::AsyncLeg leg(io, net::make_plain_leg(std::move(socket)), Side::client);
-  std::string in;
-  std::string out = co_await shake_hands(leg, in);
-  if (out.empty()) co_return;
+  Greeting hello = co_await shake_hands(leg);
+  if (hello.answer.empty()) co_return;
+  std::string in = std::move(hello.behind);
+  std::string out = std::move(hello.answer);
   const std::string greeting = "you are on " + name;
   std::array<std::byte, ws::max_header_bytes> header;
   append(out, std::span(header).first(
@@ -134,45 +100,13 @@ asio::awaitable<void> echo(asio::io_context& io, net::Socket socket, std::string
   co_await leg.linger();
 }
 
-asio::awaitable<void> accept_loop(asio::io_context& io, int listener, std::string name) {
-  asio::posix::stream_descriptor waiter(io, listener);
-  for (;;) {
-    const int descriptor = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (descriptor >= 0) {
-      net::Socket socket(descriptor);
-      net::set_no_delay(socket);
-      asio::co_spawn(io, echo(io, std::move(socket), name), asio::detached);
-      continue;
-    }
-    co_await waiter.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
-  }
-}
-
 }  // namespace
 
-EchoBackend::EchoBackend(std::string name, net::Socket socket)
-    : name_(std::move(name)),
-      address_(net::to_text(net::local_address(socket))),
-      listener_(std::move(socket)),
-      io_(std::make_unique<asio::io_context>(1)) {
-  asio::co_spawn(*io_, accept_loop(*io_, ::dup(listener_.get()), name_), asio::detached);
-  thread_ = std::thread([this] { io_->run(); });
-}
-
 Result<std::unique_ptr<EchoBackend>> EchoBackend::start(std::string name) {
-  std::string why;
-  const auto address = config::parse_address("127.0.0.1:0", config::AddressUse::bind, why);
-  auto socket = net::listen_on(address->sockets.front(), net::Sharing::exclusive);
-  if (!socket) return socket.error();
-  return std::unique_ptr<EchoBackend>(new EchoBackend(std::move(name), std::move(socket.value())));
-}
-
-void EchoBackend::stop() {
-  if (io_ == nullptr) return;
-  io_->stop();
-  thread_.join();
-  io_.reset();  // with it die the coroutines, their connections and the accepting descriptor
-  listener_.reset();
+  auto server = LoopbackServer::start(
+      [name](asio::io_context& io, net::Socket socket) { return echo(io, std::move(socket), name); });
+  if (!server) return server.error();
+  return std::unique_ptr<EchoBackend>(new EchoBackend(std::move(name), std::move(server.value())));
 }
 
 }  // namespace holdfast::server

@@ -1,7 +1,6 @@
 // The echo backend of the bench: one thread, edge-triggered epoll, no buffer per idle connection.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 #include "frames.hpp"
 #include "modes.hpp"
+#include "upgrade.hpp"
 
 namespace holdfast::bench {
 namespace {
@@ -28,26 +28,6 @@ struct Peer {
   std::string unsent;  // only what the socket did not take
   FrameReader reader;
 };
-
-std::string accept_of(std::string_view key) {
-  const std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha1(), nullptr);
-  unsigned char encoded[32];
-  const int length = EVP_EncodeBlock(encoded, digest, static_cast<int>(size));
-  return {encoded, encoded + length};
-}
-
-// The 24 characters of Sec-WebSocket-Key, or nothing. Field names are case-insensitive.
-std::string key_of(const std::string& head) {
-  std::string lower = head;
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  constexpr std::string_view field = "\r\nsec-websocket-key:";
-  const auto at = lower.find(field);
-  const auto start = at == std::string::npos ? at : head.find_first_not_of(' ', at + field.size());
-  return start == std::string::npos ? std::string() : head.substr(start, 24);
-}
 
 // Turns the frames of one read into their echo, appended to `out`.
 struct EchoSink {
@@ -137,10 +117,7 @@ class EchoServer {
     if (end == std::string::npos) return peer->head.size() < 65536;
     const std::string key = key_of(peer->head.substr(0, end));
     if (key.empty()) return false;
-    sink.out +=
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: " +
-        accept_of(key) + "\r\n\r\n";
+    sink.out += switching_protocols(key);
     std::string rest = peer->head.substr(end + 4);
     std::string().swap(peer->head);
     peer->upgraded = true;

@@ -19,6 +19,7 @@ constexpr int opcode_pong = 10;
 // One frame's header, RFC 6455 section 5.2. `mask` is in wire order and 0 for an unmasked frame.
 struct FrameHeader {
   int opcode = 0;
+  bool compressed = false;  // RSV1: the beginning of a deflated message, RFC 7692 section 6
   std::uint64_t length = 0;
   std::uint32_t mask = 0;
 };
@@ -83,6 +84,7 @@ class FrameReader {
   void start(Sink& sink) {
     FrameHeader header;
     header.opcode = head_[0] & 0x0f;
+    header.compressed = (head_[0] & 0x40) != 0;
     std::size_t at = 2;
     header.length = head_[1] & 0x7fu;
     if (header.length > 125) {

@@ -25,7 +25,8 @@ int usage() {
       "       bench_load load PORT CONNECTIONS BYTES plain|tls echo|idle IN_FLIGHT\n"
       "       bench_load handshake PORT AT_ONCE plain|tls|resumed|tls-only\n"
       "       bench_load paced PORT CONNECTIONS BYTES plain|tls RATE SECONDS\n"
-      "       bench_load sequence PORT SESSIONS PERIOD_MS\n",
+      "       bench_load sequence PORT SESSIONS PERIOD_MS\n"
+      "       bench_load feed CLIENTS STALLED BYTES plain|tls identity|deflate serve|websocket|http\n",
       stderr);
   return 2;
 }
@@ -92,6 +93,20 @@ int sequence(char** argument) {
   return run_sequences(options);
 }
 
+int feed(char** argument) {
+  const std::string_view source = argument[5];
+  FeedOptions options;
+  options.clients = std::strtoul(argument[0], nullptr, 10);
+  options.stalled = std::strtoul(argument[1], nullptr, 10);
+  options.message_bytes = std::strtoul(argument[2], nullptr, 10);
+  options.transport = transport_of(argument[3]);
+  options.compression = std::string_view(argument[4]) == "deflate" ? Compression::deflate : Compression::none;
+  options.source = source == "websocket" ? SourceKind::publish_websocket
+                   : source == "http"    ? SourceKind::publish_http
+                                         : SourceKind::serve;
+  return run_feed(options);
+}
+
 int run(int count, char** argument) {
   const std::string_view mode = count > 0 ? argument[0] : "";
   raise_file_limit();
@@ -102,6 +117,7 @@ int run(int count, char** argument) {
   if (mode == "handshake" && count == 4) return handshake(argument + 1);
   if (mode == "paced" && count == 7) return paced(argument + 1);
   if (mode == "sequence" && count == 4) return sequence(argument + 1);
+  if (mode == "feed" && count == 7) return feed(argument + 1);
   return usage();
 }
 

@@ -80,6 +80,34 @@ struct SequenceOptions {
 // after it of sessions that it does not affect. The end of stdin ends the process.
 int run_sequences(const SequenceOptions& options);
 
+// How a server of the feeds bench gets its messages: it connects to us, or we publish into its /pub.
+enum class SourceKind { serve, publish_websocket, publish_http };
+enum class Compression { none, deflate };
+
+struct FeedOptions {
+  std::size_t clients = 1;
+  std::size_t stalled = 0;          // of these clients; they never read after their 101
+  std::size_t message_bytes = 256;  // at least 32
+  Transport transport = Transport::plain;
+  Compression compression = Compression::none;
+  SourceKind source = SourceKind::serve;
+};
+
+// The source of a feed and all its clients in one thread. Says "port N" (where the source listens, or 0),
+// then obeys lines on stdin, each answered by a line:
+//   connect P Q    opens all clients on port P's /feed/bench, and publishes into port Q's /pub unless the
+//   source
+//                  is one that servers connect to: "open N"
+//   window N       the source sends as long as fewer than N messages are on their way to anybody: "ok"
+//   pace N M       the source sends N messages a second, at fixed times, but late while M are on their way to
+//                  anybody (0 = as many as can be): "ok"
+//   pause          the source is silent; "paused N" once all has arrived or nothing came for two seconds,
+//                  N = messages that healthy clients still miss
+//   reset          counters and histograms start anew: "ok"
+//   report         one line of JSON, times in ms: see report() in feed.cpp
+// The end of stdin ends the process. Returns 1 if a client can't be opened.
+int run_feed(const FeedOptions& options);
+
 struct RelayOptions {
   std::uint16_t plain_port = 0;
   std::uint16_t tls_port = 0;

@@ -98,6 +98,11 @@ class Wire {
     epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor_, &event);
   }
 
+  // Before the first byte arrives: how much the kernel keeps for us.
+  void limit_receiving(int bytes) const {
+    setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  }
+
   // The TLS handshake; done at once without TLS.
   Io handshake() {
     if (!ssl_) return Io::done;

@@ -10,7 +10,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "fake")]
 
 import backend as fake  # noqa: E402
+import feeds  # noqa: E402
 import harness  # noqa: E402
+import source as sources  # noqa: E402
 from certificates import Authority  # noqa: E402
 import reroutes  # noqa: E402
 from peers import EchoServer, NodeEcho  # noqa: E402
@@ -87,6 +89,20 @@ def crowd(closing):
     """crowd(proxy, count, ...) -> clients that talk numbered messages (reroutes.Crowd)."""
     def gather(proxy, count, scheme="ws", **options):
         return closing.add(reroutes.Crowd(f"{scheme}://{proxy.public}/", count, **options), lambda c: c.stop())
+    return gather
+
+
+@pytest.fixture
+def source(closing):
+    """source(dialect, limits, ...) -> a scripted source of a feed (test/fake/source.py)."""
+    return lambda *what, **options: closing.add(sources.Source(*what, **options), lambda s: s.stop())
+
+
+@pytest.fixture
+def followers(closing):
+    """followers(proxy, count, ...) -> clients of a feed that count what they hear (feeds.Followers)."""
+    def gather(proxy, count, name="all", **options):
+        return closing.add(feeds.Followers(feeds.uri(proxy, name), count, **options), lambda f: f.stop())
     return gather
 
 

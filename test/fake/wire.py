@@ -72,6 +72,7 @@ class Stream:
     def __init__(self, sock, timeout=10):
         self.sock = sock
         self.buffer = b""
+        self.reserved = 0  # RSV1 to RSV3 of the last frame; RSV1 = 4
         sock.settimeout(timeout)
 
     def more(self):
@@ -107,6 +108,7 @@ class Stream:
     def frame(self):
         """(opcode, fin, payload), unmasked."""
         first, second = self.exactly(2)
+        self.reserved = first >> 4 & 7
         size = second & 0x7F
         if size == 126:
             size = struct.unpack(">H", self.exactly(2))[0]
