@@ -71,6 +71,9 @@ void Judge::judge_reason() {
     case Reason::client_violation:
     case Reason::message_too_big:
     case Reason::internal:
+    case Reason::too_slow:  // these three are of feeds
+    case Reason::feed_gone:
+    case Reason::too_many_channels:
       return expect(false);
   }
 }

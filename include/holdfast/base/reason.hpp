@@ -30,8 +30,11 @@ enum class Reason : std::uint8_t {
   too_many_messages,   ///< above max_messages_per_second, with rate_mode "close"
   too_many_bytes,      ///< above max_bytes_per_second, with rate_mode "close"
   too_many_fragments,  ///< a message of more than max_fragments frames
+  too_slow,            ///< a feed's subscriber can't keep up, with on_lag "disconnect"
+  feed_gone,           ///< a reload removed the feed
+  too_many_channels,   ///< of a feed: above max_channels
 };
-inline constexpr std::size_t reason_count = 23;
+inline constexpr std::size_t reason_count = 26;
 
 /// A Close code of 0 means: no Close frame is written to that side.
 struct Ending {
@@ -89,6 +92,12 @@ struct Ending {
       return {"too_many_bytes", 1008, 1001};
     case Reason::too_many_fragments:
       return {"too_many_fragments", 1008, 1001};
+    case Reason::too_slow:
+      return {"too_slow", 1013, 0};
+    case Reason::feed_gone:
+      return {"feed_gone", 1012, 0};
+    case Reason::too_many_channels:
+      return {"too_many_channels", 1013, 0};
   }
   return {"none", 0, 0};
 }
