@@ -1,8 +1,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "holdfast/net/socket.hpp"
@@ -15,6 +17,8 @@ namespace {
 
 // A frame of 16 KiB in one read; more than 32 KiB leave the cache before they are written.
 constexpr std::size_t read_bytes = 32UL * 1024;
+// Of one gathered write; what is beyond is for the next one.
+constexpr std::size_t most_pieces = 16;
 
 class PlainLeg final : public Leg {
  public:
@@ -39,6 +43,24 @@ class PlainLeg final : public Leg {
     return {taken, taken < bytes.size() ? IoState::drained : IoState::more};
   }
 
+  IoResult write_gathered(Pieces pieces) noexcept override {
+    if (pieces.size() == 1) return write(pieces[0]);
+    std::array<iovec, most_pieces> vectors;
+    const std::size_t count = std::min(pieces.size(), vectors.size());
+    std::size_t offered = 0;
+    for (std::size_t n = 0; n < count; ++n) {
+      vectors[n] = {const_cast<std::byte*>(pieces[n].data()), pieces[n].size()};
+      offered += pieces[n].size();
+    }
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = sendmsg(socket_.get(), &message, write_flags_);
+    if (sent < 0) return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
+    const auto taken = static_cast<std::size_t>(sent);
+    return {taken, taken < offered ? IoState::drained : IoState::more};
+  }
+
   void limit_reads(std::size_t bytes) noexcept override { read_limit_ = std::min(bytes, read_bytes); }
   void cork() noexcept override { write_flags_ |= MSG_MORE; }
   void uncork() noexcept override {
@@ -48,6 +70,8 @@ class PlainLeg final : public Leg {
   void finish_writing() noexcept override { shutdown(socket_.get(), SHUT_WR); }
   void finish_before_end() noexcept override {}
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
+  [[nodiscard]] bool is_bare() const noexcept override { return true; }
+  void limit_unsent() noexcept override { tcp::limit_unsent(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
   void use_scratch(CipherScratch&) noexcept override {}

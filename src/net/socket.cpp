@@ -95,6 +95,11 @@ void push(int descriptor) noexcept {
   (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void limit_unsent(int descriptor) noexcept {
+  constexpr int most_unsent_bytes = 32 * 1024;
+  (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most_unsent_bytes, sizeof most_unsent_bytes);
+}
+
 void abort(int descriptor) noexcept {
   const linger no_time{1, 0};
   (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);

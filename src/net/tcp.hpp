@@ -12,4 +12,7 @@ void abort(int descriptor) noexcept;
 /// Sends what MSG_MORE has kept back.
 void push(int descriptor) noexcept;
 
+/// TCP_NOTSENT_LOWAT, see tcp(7).
+void limit_unsent(int descriptor) noexcept;
+
 }  // namespace holdfast::net::tcp

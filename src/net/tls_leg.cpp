@@ -17,6 +17,9 @@ namespace holdfast::net {
 
 namespace {
 
+// The largest record (RFC 8446 section 5.1).
+constexpr std::size_t record_bytes = 16UL * 1024;
+
 // Invariant of every function here: OpenSSL's error queue of the thread is empty on entry and on exit, so
 // that SSL_get_error needs no ERR_clear_error in front of each call.
 class OpenSslLeg final : public TlsLeg {
@@ -134,6 +137,31 @@ class OpenSslLeg final : public TlsLeg {
     return {total, IoState::more};
   }
 
+  // Records of their own for small pieces would cost more than the copy.
+  IoResult write_gathered(Pieces pieces) noexcept override {
+    if (pieces.size() == 1) return write(pieces[0]);
+    std::array<std::byte, record_bytes> record;
+    std::size_t total = 0;
+    std::size_t filled = 0;
+    for (std::size_t n = 0; n < pieces.size(); ++n) {
+      std::span<const std::byte> piece = pieces[n];
+      while (!piece.empty()) {
+        const std::size_t now = std::min(piece.size(), record.size() - filled);
+        std::memcpy(record.data() + filled, piece.data(), now);
+        filled += now;
+        piece = piece.subspan(now);
+        const bool is_last = n + 1 == pieces.size() && piece.empty();
+        if (filled < record.size() && !is_last) continue;
+        const IoResult sent = write(std::span(record).first(filled));
+        total += sent.bytes;
+        if (sent.state != IoState::more) return {total, sent.state};
+        filled = 0;
+      }
+    }
+    return {total, IoState::more};
+  }
+  [[nodiscard]] std::size_t committed_bytes() const noexcept override { return record_bytes; }
+
   void cork() noexcept override { corked_ = true; }
   void uncork() noexcept override {
     corked_ = false;
@@ -150,6 +178,7 @@ class OpenSslLeg final : public TlsLeg {
   }
 
   IoState discard() noexcept override { return tcp::discard(socket_.get()); }
+  void limit_unsent() noexcept override { tcp::limit_unsent(socket_.get()); }
   Liveness liveness() const noexcept override { return tcp::liveness(socket_.get()); }
   void abort() noexcept override { tcp::abort(socket_.get()); }
   [[nodiscard]] bool has_read_ahead() const noexcept override { return SSL_has_pending(ssl_) != 0; }

@@ -60,6 +60,26 @@ class Leg {
   /// Writes what goes. After `drained` the next write must begin with the very bytes that were not taken.
   [[nodiscard]] virtual IoResult write(std::span<const std::byte> bytes) noexcept = 0;
 
+  using Pieces = std::span<const std::span<const std::byte>>;
+  /// The same for bytes that lie apart, the first ones first.
+  [[nodiscard]] virtual IoResult write_gathered(Pieces pieces) noexcept {
+    IoResult sum{0, IoState::more};
+    for (std::size_t n = 0; n < pieces.size() && sum.state == IoState::more; ++n) {
+      const IoResult one = write(pieces[n]);
+      sum = {sum.bytes + one.bytes, one.state};
+    }
+    return sum;
+  }
+  /// How many bytes beyond those taken a `drained` write may have committed itself to: they must be what the
+  /// next write begins with, where the caller has offered so many.
+  [[nodiscard]] virtual std::size_t committed_bytes() const noexcept { return 0; }
+
+  /// What is written goes to the socket as it is: others may send for the leg.
+  [[nodiscard]] virtual bool is_bare() const noexcept { return false; }
+
+  /// The kernel takes only a little that it can't send yet, so that what waits is not old when it leaves.
+  virtual void limit_unsent() noexcept {}
+
   /// What is written from now on may wait for `finish_writing`, to leave in one segment with the FIN. Where
   /// that does not come in the same turn, `uncork`.
   virtual void cork() noexcept {}
@@ -95,6 +115,7 @@ class Leg {
  private:
   friend class Loop;
   friend class AsyncLeg;
+  friend class SendBatch;
   [[nodiscard]] virtual int descriptor() const noexcept = 0;
 };
 
