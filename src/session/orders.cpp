@@ -39,6 +39,7 @@ void Shard::list(ListSessions& order) noexcept {
     if (!order.upstream.empty() && session.upstream() != order.upstream) return;
     if (session.is_running()) seen.push_back(session.view(loop_.now()));
   });
+  if (guest_ != nullptr && order.upstream.empty()) guest_->list(seen, order.most);
   order.answer.set_value(std::move(seen));
 }
 
@@ -53,6 +54,7 @@ void Shard::obey(SessionOrder& order) noexcept {
       (void)session.order_move(Cause::requested);
     }
   });
+  if (!answer.found && guest_ != nullptr) answer.found = guest_->obey(order, answer);
   order.answer.set_value(answer);
 }
 

@@ -45,6 +45,7 @@ void Shard::attach(Handover& handover) noexcept {
 void Shard::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
   closing_for_ = reason;
   end_spread(reason, spread);
+  if (guest_ != nullptr) guest_->end_all(reason, spread);
 }
 
 void Shard::end_upstreams(std::chrono::milliseconds spread) noexcept {
@@ -66,6 +67,7 @@ void Shard::end_spread(Reason reason, std::chrono::milliseconds spread) noexcept
 
 void Shard::cut_all() noexcept {
   sessions_->for_each([](Session& session, Handle) { session.cut(Reason::drain); });
+  if (guest_ != nullptr) guest_->cut_all();
 }
 
 void Shard::want_move(Handle session, const std::shared_ptr<upstream::UpstreamState>& upstream, Cause cause) {
@@ -107,6 +109,7 @@ void Shard::warn_mute_to_pings(const upstream::Backend& backend) {
 }
 
 void Shard::on_turn_end() noexcept {
+  if (guest_ != nullptr) guest_->on_turn_end();
   for (const Handle handle : retired_) {
     Session* session = sessions_->find(handle);
     if (session == nullptr) continue;

@@ -30,9 +30,25 @@ class Moves;
 class WarningSink {
  public:
   virtual void warn(std::string sentence) noexcept = 0;  ///< any thread; never blocks
+  virtual void inform(std::string) noexcept {}           ///< the same for what is no trouble
 
  protected:
   ~WarningSink() = default;
+};
+
+/// Others that live on a shard's thread and share its loop and its turns: a feed's subscribers.
+class Guest {
+ public:
+  virtual void on_turn_end() noexcept = 0;  ///< after all events of a turn
+  virtual void end_all(Reason reason, std::chrono::milliseconds spread) noexcept = 0;
+  virtual void cut_all() noexcept = 0;
+  /// Appends views of its own, up to `most` in all.
+  virtual void list(std::vector<SessionView>& seen, std::size_t most) = 0;
+  /// False: nobody of that id.
+  [[nodiscard]] virtual bool obey(const SessionOrder& order, SessionOrder::Answer& answer) noexcept = 0;
+
+ protected:
+  ~Guest() = default;
 };
 
 class Shard final : private net::Host {
@@ -64,6 +80,9 @@ class Shard final : private net::Host {
   void expect_one() noexcept {
     load_.fetch_add(1, std::memory_order_relaxed);
   }  ///< before `send`ing a Handover
+
+  /// Before `run`, or after it. The guest outlives the shard, or says goodbye by null.
+  void host(Guest* guest) noexcept { guest_ = guest; }
 
   // --- the shard's thread only ---
   void attach(Handover& handover) noexcept;
@@ -123,6 +142,7 @@ class Shard final : private net::Host {
   std::unique_ptr<Moves> moves_;
   std::unique_ptr<Slab<Session>> sessions_;
   std::vector<Handle> retired_;
+  Guest* guest_ = nullptr;
   std::vector<std::string> mute_to_pings_;
   Reason closing_for_ = Reason::none;  ///< set by end_all: whoever still arrives is sent away at once
   std::atomic<std::uint64_t> hold_memory_;
