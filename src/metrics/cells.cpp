@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "holdfast/metrics/feed_cells.hpp"
+
 namespace holdfast::metrics {
 namespace {
 
@@ -33,20 +35,24 @@ constexpr std::array<double, 11> session_bounds{0.1, 1, 5, 15, 60, 300, 900, 360
 constexpr std::array<double, 13> lag_bounds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                             0.025,  0.05,    0.1,    0.25,  0.5,    1};
 
+// From a source's message to its subscribers: microseconds when all keep up, seconds for those that don't.
+constexpr std::array<double, 14> delivery_bounds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                                                 0.025,  0.05,    0.1,    0.25,  0.5,    1,     5};
+
 }  // namespace
 
 Histogram::Histogram(std::span<const double> bounds) noexcept : bounds_(bounds) {
   assert(bounds.size() <= max_bounds);
 }
 
-void Histogram::observe(std::chrono::nanoseconds duration) noexcept {
+void Histogram::observe(std::chrono::nanoseconds duration, std::uint64_t times) noexcept {
   const std::int64_t count = duration.count();
   const std::uint64_t nanoseconds = count < 0 ? 0 : static_cast<std::uint64_t>(count);
   const double seconds = static_cast<double>(nanoseconds) * 1e-9;
   std::size_t index = 0;
   while (index < bounds_.size() && seconds > bounds_[index]) ++index;
-  counts_[index].add();
-  sum_ns_.add(nanoseconds);
+  counts_[index].add(times);
+  sum_ns_.add(nanoseconds * times);
 }
 
 double Histogram::sum_seconds() const noexcept {
@@ -82,6 +88,8 @@ PumpCells::PumpCells() noexcept
       ping_rtt(lag_bounds),
       reroute_duration(reroute_bounds),
       loop_lag(lag_bounds) {}
+
+FeedCells::FeedCells() noexcept : delivery(delivery_bounds), spread(delivery_bounds) {}
 
 ControlCells::ControlCells() noexcept
     : probe_duration(setup_bounds), reload_duration(setup_bounds), loop_lag(lag_bounds) {}

@@ -35,6 +35,7 @@ std::vector<prometheus::MetricFamily> Registry::Collector::Collect() const {
   sessions(out);
   handshakes(out);
   auth(out);
+  feeds(out);
   traffic(out);
   ends(out);
   losses(out);

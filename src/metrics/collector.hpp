@@ -19,7 +19,8 @@ class Registry::Collector : public prometheus::Collectable {
 
   void sessions(Families& out) const;
   void handshakes(Families& out) const;
-  void auth(Families& out) const;  // collect_auth.cpp
+  void auth(Families& out) const;   // collect_auth.cpp
+  void feeds(Families& out) const;  // collect_feeds.cpp
   void traffic(Families& out) const;
   void ends(Families& out) const;
   void losses(Families& out) const;

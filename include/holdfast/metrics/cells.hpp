@@ -50,8 +50,8 @@ class Histogram {
   /// `bounds`: upper bounds in seconds, ascending, at most max_bounds, of static storage.
   explicit Histogram(std::span<const double> bounds) noexcept;
 
-  /// Negative durations count as zero.
-  void observe(std::chrono::nanoseconds duration) noexcept;
+  /// Negative durations count as zero. `times`: so many of this duration.
+  void observe(std::chrono::nanoseconds duration, std::uint64_t times = 1) noexcept;
 
   [[nodiscard]] std::span<const double> bounds() const noexcept { return bounds_; }
   /// Of bucket `index` alone (not cumulative); index == bounds().size() is the open one.

@@ -17,6 +17,7 @@
 
 #include "holdfast/metrics/auth_cells.hpp"
 #include "holdfast/metrics/cells.hpp"
+#include "holdfast/metrics/feed_cells.hpp"
 
 namespace holdfast::metrics {
 
@@ -106,6 +107,8 @@ class Registry {
                                        std::string_view route);
   /// Only for routes that have auth.
   [[nodiscard]] AuthCells& auth(std::size_t setup_thread, std::string_view route);
+  [[nodiscard]] FeedCells& feed(std::size_t pump_thread, std::string_view feed);
+  [[nodiscard]] SourceCells& source(std::string_view feed);
   [[nodiscard]] SetupCells& setup(std::size_t setup_thread);
   [[nodiscard]] PumpCells& pump(std::size_t pump_thread);
   [[nodiscard]] ControlCells& control() noexcept { return control_; }
@@ -130,6 +133,8 @@ class Registry {
   PerName<ListenerCells, std::string> listeners_;
   PerName<AuthCells, std::string> auths_;
   PerName<SessionCells, std::pair<std::string, std::string>> sessions_;  // listener, route
+  PerName<FeedCells, std::string> feeds_;
+  std::map<std::string, std::unique_ptr<SourceCells>, std::less<>> sources_;
   std::unique_ptr<SetupCells[]> setup_;
   std::unique_ptr<PumpCells[]> pumps_;
   ControlCells control_;
