@@ -4,6 +4,7 @@
 #include <array>
 
 #include "config/text_checks.hpp"
+#include "config/url.hpp"
 #include "config/words.hpp"
 
 namespace holdfast::config {
@@ -11,16 +12,6 @@ namespace holdfast::config {
 namespace {
 
 constexpr std::array<std::string_view, 4> kinds{"header", "cookie", "query", "subprotocol"};
-
-std::string default_port(ForwardAuth::Scheme scheme) {
-  return scheme == ForwardAuth::Scheme::https ? ":443" : ":80";
-}
-
-bool has_port(std::string_view authority) {
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon = authority.rfind(':');
-  return colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
-}
 
 }  // namespace
 
@@ -50,29 +41,14 @@ std::string to_text(const TokenPlace& place) {
 }
 
 std::string parse_url(const std::string& text, ForwardAuth& out) {
-  constexpr std::string_view http = "http://";
-  constexpr std::string_view https = "https://";
-  const bool secure = text.starts_with(https);
-  const std::string allowed =
-      "must be a URL such as \"http://127.0.0.1:9000/verify\" or \"https://auth.example.com/\"";
-  if (!secure && !text.starts_with(http)) return allowed;
-  const std::string_view rest = std::string_view(text).substr(secure ? https.size() : http.size());
-  const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
-  const std::string authority(rest.substr(0, end));
-  std::string target(rest.substr(end));
-  if (target.empty()) target = "/";
-  if (!check_request_path(target).empty() || authority.empty()) return allowed;
-  const auto scheme = secure ? ForwardAuth::Scheme::https : ForwardAuth::Scheme::http;
-  std::string why;
-  auto address =
-      parse_address(authority + (has_port(authority) ? "" : default_port(scheme)), AddressUse::backend, why);
-  if (!address || address->kind != AddressKind::tcp || authority.find('@') != std::string::npos)
-    return allowed;
+  auto parts = split_url(text, "http", "https");
+  if (!parts)
+    return "must be a URL such as \"http://127.0.0.1:9000/verify\" or \"https://auth.example.com/\"";
   out.url = text;
-  out.scheme = scheme;
-  out.address = *std::move(address);
-  out.host = authority;
-  out.target = std::move(target);
+  out.scheme = parts->secure ? ForwardAuth::Scheme::https : ForwardAuth::Scheme::http;
+  out.address = std::move(parts->address);
+  out.host = std::move(parts->host);
+  out.target = std::move(parts->target);
   return {};
 }
 

@@ -8,7 +8,8 @@
 namespace holdfast::config {
 namespace {
 
-constexpr std::array<std::string_view, 5> thing_words{"listener", "route", "upstream", "backend", "setting"};
+constexpr std::array<std::string_view, 6> thing_words{"listener", "route",   "upstream",
+                                                      "backend",  "setting", "feed"};
 constexpr std::array<std::string_view, 4> kind_words{"added", "removed", "changed", "needs a restart"};
 
 std::string_view word(Thing thing) {
@@ -67,6 +68,7 @@ std::string parts(const Route& old, const Route& now) {
       .compare("path", old.path, now.path)
       .compare("listeners", old.listeners, now.listeners)
       .compare("upstream", old.upstream, now.upstream)
+      .compare("feed", old.feed, now.feed)
       .compare("max_message", old.max_message, now.max_message)
       .compare("max_message_to_client", old.max_message_to_client, now.max_message_to_client)
       .compare("idle_timeout", old.idle_timeout, now.idle_timeout)
@@ -101,6 +103,22 @@ std::string parts(const Upstream& old, const Upstream& now) {
       .compare("probe", old.probe, now.probe)
       .compare("outlier", old.outlier, now.outlier)
       .compare("circuit_breaker", old.circuit_breaker, now.circuit_breaker)
+      .text();
+}
+
+std::string parts(const Feed& old, const Feed& now) {
+  return Parts{}
+      .compare("source", old.source, now.source)
+      .compare("dialect", old.dialect, now.dialect)
+      .compare("channel", old.channel, now.channel)
+      .compare("join", old.join, now.join)
+      .compare("linger", old.linger, now.linger)
+      .compare("ring", old.ring, now.ring)
+      .compare("on_lag", old.on_lag, now.on_lag)
+      .compare("slow", old.slow, now.slow)
+      .compare("client_messages", old.client_messages, now.client_messages)
+      .compare("compression", old.compression, now.compression)
+      .compare("max_channels", old.max_channels, now.max_channels)
       .text();
 }
 
@@ -218,6 +236,7 @@ std::vector<Change> diff(const Config& old, const Config& now) {
   }
   compare(Thing::upstream, "", old.upstreams, now.upstreams, changes,
           [&](const Upstream* before, const Upstream* after) { compare_backends(before, after, changes); });
+  compare(Thing::feed, "", old.feeds, now.feeds, changes);
   compare(Thing::route, "", old.routes, now.routes, changes);
   if (!same_order(old.routes, now.routes))
     changes.add(Thing::setting, ChangeKind::changed, "order of routes");

@@ -89,7 +89,8 @@ std::string check_report(const LoadResult& result) {
   for (const Upstream& upstream : config.upstreams) backends += upstream.backends.size();
   return out + result.file + " is valid: " + count_of(config.listeners.size(), "listener") + ", " +
          count_of(config.routes.size(), "route") + ", " + count_of(config.upstreams.size(), "upstream") +
-         ", " + count_of(backends, "backend") + "\n";
+         ", " + count_of(backends, "backend") +
+         (config.feeds.empty() ? "" : ", " + count_of(config.feeds.size(), "feed")) + "\n";
 }
 
 }  // namespace holdfast::config

@@ -65,7 +65,7 @@ std::optional<PathPattern> PathPattern::compile(std::string_view pattern, std::s
     // ":name*" would be a segment with a tail: say "/:name/*" instead.
     const bool cut_by_tail = out.tail_ == Tail::any && length == pattern.size();
     if (!named || cut_by_tail) return std::nullopt;
-    out.parts_.push_back({Part::Kind::segment, {}});
+    out.parts_.push_back({Part::Kind::segment, std::string(name)});
     pattern.remove_prefix(length);
   }
   why.clear();
@@ -84,6 +84,26 @@ bool PathPattern::matches(std::string_view path) const noexcept {
     path.remove_prefix(taken);
   }
   return tail_ == Tail::any || path.empty();
+}
+
+std::vector<PathPattern::Capture> PathPattern::captures(std::string_view path) const {
+  std::vector<Capture> out;
+  for (const Part& part : parts_) {
+    const bool is_segment = part.kind == Part::Kind::segment;
+    const std::size_t taken =
+        std::min(is_segment ? length_of_segment(path) : part.literal.size(), path.size());
+    if (is_segment) out.emplace_back(part.literal, path.substr(0, taken));
+    path.remove_prefix(taken);
+  }
+  return out;
+}
+
+std::vector<std::string> PathPattern::names() const {
+  std::vector<std::string> out;
+  for (const Part& part : parts_) {
+    if (part.kind == Part::Kind::segment) out.push_back(part.literal);
+  }
+  return out;
 }
 
 std::optional<HostPattern> HostPattern::compile(std::string_view pattern, std::string& why) {
@@ -122,6 +142,60 @@ std::string_view host_without_port(std::string_view host) noexcept {
     return bracket == std::string_view::npos ? host : host.substr(1, bracket - 1);
   }
   return host.substr(0, host.find(':'));
+}
+
+namespace {
+
+// Calls text(piece) and name(piece) in order.
+template <class Text, class Name>
+void walk_template(std::string_view pattern, Text text, Name name) {
+  while (!pattern.empty()) {
+    const std::size_t dollar = std::min(pattern.find('$'), pattern.size());
+    text(pattern.substr(0, dollar));
+    pattern.remove_prefix(dollar);
+    if (pattern.empty()) return;
+    if (pattern.substr(1, 1) == "$") {
+      text("$");
+      pattern.remove_prefix(2);
+      continue;
+    }
+    const auto rest = pattern.substr(1);
+    const auto end = std::find_if_not(rest.begin(), rest.end(), is_segment_name_character);
+    name(rest.substr(0, static_cast<std::size_t>(end - rest.begin())));
+    pattern.remove_prefix(1 + static_cast<std::size_t>(end - rest.begin()));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> placeholders(std::string_view text) {
+  std::vector<std::string> out;
+  walk_template(
+      text, [](std::string_view) {}, [&](std::string_view name) { out.emplace_back(name); });
+  return out;
+}
+
+std::vector<PathPattern::Capture> captures_in(std::string_view pattern, std::string_view text) {
+  std::vector<PathPattern::Capture> out;
+  walk_template(
+      pattern, [&](std::string_view piece) { text.remove_prefix(std::min(piece.size(), text.size())); },
+      [&](std::string_view name) {
+        out.emplace_back(name, text.substr(0, length_of_segment(text)));
+        text.remove_prefix(out.back().second.size());
+      });
+  return out;
+}
+
+std::string fill(std::string_view text, const std::vector<PathPattern::Capture>& captures) {
+  std::string out;
+  walk_template(
+      text, [&](std::string_view piece) { out += piece; },
+      [&](std::string_view name) {
+        const auto found = std::find_if(captures.begin(), captures.end(),
+                                        [&](const PathPattern::Capture& each) { return each.first == name; });
+        if (found != captures.end()) out += found->second;
+      });
+  return out;
 }
 
 }  // namespace holdfast::config

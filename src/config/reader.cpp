@@ -255,12 +255,17 @@ void Reader::object_like(Key key, const char*, const Shape& shape) {
   object(key, shape);
 }
 
-void Reader::object_or_word(Key key, const char* word, const Shape& shape) {
+void Reader::object_or_word(Key key, std::size_t& word, std::span<const std::string_view> words,
+                            const Shape& shape) {
   const json* found = find(key);
-  if (found == nullptr || *found == word) return;
-  if (!found->is_object())
-    return wrong(place(key.name), *found, "must be \"" + std::string(word) + "\" or an object");
-  read_object(*found, place(key.name), shape);
+  if (found == nullptr) return;
+  if (found->is_object()) return read_object(*found, place(key.name), shape);
+  const auto known = std::find_if(words.begin(), words.end(), [&](std::string_view each) {
+    return found->is_string() && found->get_ref<const std::string&>() == each;
+  });
+  if (known == words.end())
+    return wrong(place(key.name), *found, "must be " + list_of(words) + " or an object");
+  word = static_cast<std::size_t>(known - words.begin());
 }
 
 void Reader::list(Key key, Count count, const Shape& shape) {

@@ -34,7 +34,8 @@ class Reader : public Visitor {
   void choices(Key key, std::vector<std::size_t>& indices, std::span<const std::string_view> words) override;
   void object(Key key, const Shape& shape) override;
   void object_like(Key key, const char* pointer, const Shape& shape) override;
-  void object_or_word(Key key, const char* word, const Shape& shape) override;
+  void object_or_word(Key key, std::size_t& word, std::span<const std::string_view> words,
+                      const Shape& shape) override;
   void list(Key key, Count count, const Shape& shape) override;
   void later(std::initializer_list<const char*> keys) override;
   void ignored(const char* key) override;

@@ -73,8 +73,11 @@ class SchemaWriter : public Visitor {
   }
   void object(Key key, const Shape& shape) override { add(key, inside(shape)); }
   void object_like(Key key, const char* pointer, const Shape&) override { add(key, {{"$ref", pointer}}); }
-  void object_or_word(Key key, const char* word, const Shape& shape) override {
-    add(key, {{"anyOf", json::array({json{{"const", word}}, inside(shape)})}, {"default", word}});
+  void object_or_word(Key key, std::size_t& word, std::span<const std::string_view> words,
+                      const Shape& shape) override {
+    json type{{"anyOf", json::array({one_of(words), inside(shape)})}};
+    type["default"] = words[word];
+    add(key, std::move(type));
   }
   void list(Key key, Count count, const Shape& shape) override { add(key, array(inside(shape), count)); }
 

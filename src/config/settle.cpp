@@ -67,6 +67,7 @@ void Settler::settle(Config& config) {
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     settle_upstream(config.upstreams[i], indexed("upstreams", i));
   }
+  for (std::size_t i = 0; i < config.feeds.size(); ++i) settle_feed(config.feeds[i], indexed("feeds", i));
   const bool only_one = config.upstreams.size() == 1;
   if (config.routes.empty() && only_one && !problems_.has("routes")) {
     config.routes.emplace_back().name = "default";
@@ -74,7 +75,7 @@ void Settler::settle(Config& config) {
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     Route& route = config.routes[i];
     if (route.name.empty()) route.name = default_route_name(route);
-    if (route.upstream.empty() && only_one) route.upstream = config.upstreams[0].name;
+    if (route.upstream.empty() && route.feed.empty() && only_one) route.upstream = config.upstreams[0].name;
     read_secret(route.reroute.secret_file, route.reroute.secret,
                 indexed("routes", i) + ".reroute.secret_file");
     if (route.auth) settle_auth(*route.auth, indexed("routes", i) + ".auth");

@@ -34,6 +34,7 @@ class Settler {
 
   void settle_listener(Listener& listener, const std::string& place);
   void settle_upstream(Upstream& upstream, const std::string& place);
+  void settle_feed(Feed& feed, const std::string& place);
   void settle_admin(Admin& admin);
   void settle_auth(Auth& auth, const std::string& place);
   void settle_jwt(Jwt& jwt, const std::string& place);

@@ -6,6 +6,7 @@
 
 #include "config/shape_auth.hpp"
 #include "config/shape_balancing.hpp"
+#include "config/shape_feed.hpp"
 #include "config/shape_protection.hpp"
 #include "config/source.hpp"
 #include "config/text_checks.hpp"
@@ -143,7 +144,9 @@ void reroute(Visitor& v, Reroute& r) {
   choice(v, {"hold_unit"}, r.hold_unit);
   number(v, {"attempts"}, r.attempts, {1, 100});
   close_codes(v, r.close_codes);
-  v.object_or_word({"resend"}, "incomplete", [&](Visitor& inner) {
+  constexpr std::array<std::string_view, 1> incomplete{"incomplete"};
+  std::size_t word = 0;
+  v.object_or_word({"resend"}, word, incomplete, [&](Visitor& inner) {
     inner.size(required("unanswered"), r.resend_unanswered, {1, up_to_64_mib.high});
   });
   number(v, {"preamble"}, r.preamble, {0, 100});
@@ -160,6 +163,7 @@ void route(Visitor& v, Route& r) {
   v.text({"path"}, r.path, check_path_pattern);
   v.texts({"listeners"}, r.listeners, {0, 1000}, nullptr);
   v.text({"upstream"}, r.upstream, nullptr);
+  v.text({"feed"}, r.feed, nullptr);
   v.size({"max_message"}, r.max_message, {});
   v.size({"max_message_to_client"}, r.max_message_to_client, {});
   v.duration({"idle_timeout"}, r.idle_timeout, off_or(seconds(1), a_month));
@@ -169,7 +173,7 @@ void route(Visitor& v, Route& r) {
   object(v, {"reroute"}, r.reroute, reroute);
   object(v, {"auth"}, r.auth, describe_auth);
   shape_protection(v, r.protection);
-  v.later({"feed", "strip_prefix", "set_headers", "remove_headers", "request_id"});
+  v.later({"strip_prefix", "set_headers", "remove_headers", "request_id"});
 }
 
 void probe(Visitor& v, Probe& p) {
@@ -329,13 +333,14 @@ void visit(Visitor& v, Config& c) {
   visit_zone(v, c.zone);
   list(v, required("listeners"), {1, 1000}, c.listeners, listener);
   list(v, {"routes"}, {0, 10'000}, c.routes, route);
-  list(v, required("upstreams"), {1, 10'000}, c.upstreams, upstream);
+  list(v, {"upstreams"}, {0, 10'000}, c.upstreams, upstream);
+  list(v, {"feeds"}, {0, 1000}, c.feeds, describe_feed);
   object(v, {"admin"}, c.admin, admin);
   object(v, {"log"}, c.log, log);
   object(v, {"limits"}, c.limits, limits);
   v.duration({"shutdown_delay"}, c.shutdown_delay, from_to(milliseconds(0), hours(1)));
   v.duration({"shutdown_timeout"}, c.shutdown_timeout, from_to(milliseconds(0), hours(24)));
-  v.later({"feeds", "upgrade_timeout"});
+  v.later({"upgrade_timeout"});
 }
 
 }  // namespace holdfast::config

@@ -42,6 +42,23 @@ std::string check_upstream_name(const std::string& text) {
   return good ? "" : "must be 1 to 64 letters, digits, dots, underscores or hyphens";
 }
 
+std::string check_feed_name(const std::string& text) {
+  return check_upstream_name(text);
+}
+
+std::string check_channel_template(const std::string& text) {
+  const bool good = text.size() <= 256 && std::all_of(text.begin(), text.end(), is_visible);
+  if (!good) return "must be up to 256 visible ASCII characters, with \"$name\" for a route's \":name\"";
+  // So that what each stands for can be told from the filled text.
+  for (std::size_t at = text.find('$'); at != std::string::npos; at = text.find('$', at + 1)) {
+    std::size_t end = at + 1;
+    while (end < text.size() && is_plain(text[end]) && text[end] != '.' && text[end] != '-') ++end;
+    if (end == at + 1) return "must have a name behind each \"$\"";
+    if (end < text.size() && text[end] != '/') return "must have \"/\" or nothing behind each \"$name\"";
+  }
+  return "";
+}
+
 std::string check_zone_name(const std::string& text) {
   const bool good = text.size() <= 64 && std::all_of(text.begin(), text.end(), is_plain);
   return good ? "" : "must be up to 64 letters, digits, dots, underscores or hyphens";

@@ -7,6 +7,9 @@ namespace holdfast::config {
 
 /// They become metric labels and parts of admin URLs ("UPSTREAM/BACKEND"), hence the narrow set.
 [[nodiscard]] std::string check_upstream_name(const std::string& text);
+[[nodiscard]] std::string check_feed_name(const std::string& text);
+/// Of captures such as "$name" and plain characters between them.
+[[nodiscard]] std::string check_channel_template(const std::string& text);
 [[nodiscard]] std::string check_zone_name(const std::string& text);
 [[nodiscard]] std::string check_listener_name(const std::string& text);
 [[nodiscard]] std::string check_route_name(const std::string& text);

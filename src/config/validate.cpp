@@ -9,6 +9,7 @@
 
 #include "config/source.hpp"
 #include "config/validate_balancing.hpp"
+#include "config/validate_feed.hpp"
 
 namespace holdfast::config {
 namespace {
@@ -117,8 +118,10 @@ void check_reference(const std::string& name, const Names& names, const char* wh
 
 void check_route(const Route& route, const std::string& place, const Names& upstreams, const Names& listeners,
                  Problems& problems) {
-  const bool unsaid = route.upstream.empty() && upstreams.list().size() > 1;
-  if (unsaid) problems.error(place + ".upstream", "is missing: there are several upstreams");
+  const bool unsaid = route.upstream.empty() && route.feed.empty();
+  if (unsaid && upstreams.list().size() > 1)
+    problems.error(place + ".upstream", "is missing: there are several upstreams");
+  if (unsaid && upstreams.list().empty()) problems.error(place, "must have an upstream or a feed");
   check_reference(route.upstream, upstreams, "an upstream", place + ".upstream", problems);
   for (std::size_t i = 0; i < route.listeners.size(); ++i) {
     check_reference(route.listeners[i], listeners, "a listener", indexed(place + ".listeners", i), problems);
@@ -167,6 +170,8 @@ bool takes_everything(const Route& route) {
 void check_routes(const Config& config, Problems& problems) {
   if (config.routes.empty() && config.upstreams.size() > 1) {
     problems.error("routes", "is missing: there are several upstreams");
+  } else if (config.routes.empty() && !config.feeds.empty()) {
+    problems.error("routes", "is missing: a feed has clients only by a route");
   }
   const Names upstreams(config.upstreams);
   const Names listeners(config.listeners);
@@ -187,6 +192,7 @@ void check_routes(const Config& config, Problems& problems) {
       catch_all = &route;
     }
   }
+  for (const Feed& feed : config.feeds) used.insert(feed.source.upstream);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     const std::string& name = config.upstreams[i].name;
     if (!used.contains(name)) problems.warning(indexed("upstreams", i), quote(name) + " is used by no route");
@@ -230,6 +236,7 @@ void validate(const Config& config, Problems& problems) {
   check_sources(config, problems);
   check_admin(config.admin, problems);
   validate_protection(config, problems);
+  validate_feeds(config, problems);
 }
 
 }  // namespace holdfast::config

@@ -80,8 +80,10 @@ class Visitor {
   virtual void object(Key key, const Shape& shape) = 0;
   /// As object(), where the same shape stands at `pointer` in the schema.
   virtual void object_like(Key key, const char* pointer, const Shape& shape) = 0;
-  /// As object(); `word` in its place stands for the values that the fields have already.
-  virtual void object_or_word(Key key, const char* word, const Shape& shape) = 0;
+  /// As object(); one of `words` may stand in its place: then `word` is its index, and the fields keep the
+  /// values that they have already.
+  virtual void object_or_word(Key key, std::size_t& word, std::span<const std::string_view> words,
+                              const Shape& shape) = 0;
   /// As object(), once per element, in order.
   virtual void list(Key key, Count count, const Shape& shape) = 0;
 

@@ -26,6 +26,11 @@ inline constexpr std::array<std::string_view, 3> compression_words{"pin", "strip
 inline constexpr std::array<std::string_view, 3> jwt_algorithm_words{"HS256", "RS256", "ES256"};
 inline constexpr std::array<std::string_view, 2> move_order_words{"make_first", "break_first"};
 inline constexpr std::array<std::string_view, 2> rate_mode_words{"pause", "close"};
+inline constexpr std::array<std::string_view, 4> on_lag_words{"conflate", "skip_to_snapshot", "drop_oldest",
+                                                              "disconnect"};
+inline constexpr std::array<std::string_view, 2> source_mode_words{"standby", "redundant"};
+inline constexpr std::array<std::string_view, 2> client_messages_words{"drop", "forward"};
+inline constexpr std::array<std::string_view, 2> feed_compression_words{"off", "deflate"};
 
 template <class Enum>
 std::span<const std::string_view> words();
@@ -80,6 +85,22 @@ inline std::span<const std::string_view> words<MoveOrder>() {
 template <>
 inline std::span<const std::string_view> words<RateMode>() {
   return rate_mode_words;
+}
+template <>
+inline std::span<const std::string_view> words<OnLag>() {
+  return on_lag_words;
+}
+template <>
+inline std::span<const std::string_view> words<SourceMode>() {
+  return source_mode_words;
+}
+template <>
+inline std::span<const std::string_view> words<ClientMessages>() {
+  return client_messages_words;
+}
+template <>
+inline std::span<const std::string_view> words<FeedCompression>() {
+  return feed_compression_words;
 }
 
 }  // namespace holdfast::config

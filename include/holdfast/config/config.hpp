@@ -16,6 +16,7 @@
 #include "holdfast/config/auth.hpp"
 #include "holdfast/config/balancing.hpp"
 #include "holdfast/config/discover.hpp"
+#include "holdfast/config/feed.hpp"
 #include "holdfast/config/outlier.hpp"
 #include "holdfast/config/probe.hpp"
 #include "holdfast/config/protection.hpp"
@@ -91,7 +92,8 @@ struct Route {
   std::string host;                         // pattern (match.hpp); empty = any; ports are ignored
   std::string path;                         // pattern (match.hpp); empty = any
   std::vector<std::string> listeners;       // listener names; empty = all
-  std::string upstream;                     // upstream name; default: the only upstream
+  std::string upstream;                     // upstream name; default: the only upstream, without a feed
+  std::string feed;                         // feed name, in place of an upstream
   std::uint64_t max_message = 64ULL << 20;  // client to backend, wire bytes; 0 = no limit; 64MiB
   std::uint64_t max_message_to_client = 0;  // backend to client, wire bytes; 0 = no limit (default)
   milliseconds idle_timeout{0};             // no data frame either way; 0 = off (default), else >= 1 s
@@ -196,7 +198,8 @@ struct Config {
   std::string zone;                 // of this proxy; backends of the same are preferred; default none
   std::vector<Listener> listeners;  // 1..1000
   std::vector<Route> routes;        // first match wins; none written = one to the only upstream
-  std::vector<Upstream> upstreams;  // 1..10000
+  std::vector<Upstream> upstreams;  // 1..10000, 0 with feeds
+  std::vector<Feed> feeds;          // 0..1000
   Admin admin;
   Log log;
   Limits limits;

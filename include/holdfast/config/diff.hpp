@@ -10,7 +10,7 @@
 
 namespace holdfast::config {
 
-enum class Thing : std::uint8_t { listener, route, upstream, backend, setting };
+enum class Thing : std::uint8_t { listener, route, upstream, backend, setting, feed };
 enum class ChangeKind : std::uint8_t { added, removed, changed, needs_restart };
 
 struct Change {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast::config {
@@ -20,12 +21,17 @@ class PathPattern {
   // `path` is the request target without its query, byte for byte. No allocation.
   [[nodiscard]] bool matches(std::string_view path) const noexcept;
 
+  // What its ":name"s stand for in a path that it matches, in order; views into `path` and this.
+  using Capture = std::pair<std::string_view, std::string_view>;
+  [[nodiscard]] std::vector<Capture> captures(std::string_view path) const;
+  [[nodiscard]] std::vector<std::string> names() const;
+
  private:
   enum class Tail : std::uint8_t { exact, any };
   struct Part {
     enum class Kind : std::uint8_t { literal, segment };
     Kind kind;
-    std::string literal;  // empty for a segment
+    std::string literal;  // of a segment: its name
   };
 
   std::vector<Part> parts_;
@@ -50,5 +56,12 @@ class HostPattern {
 
 // "Example.com:8443" -> "Example.com", "[::1]:80" -> "::1".
 [[nodiscard]] std::string_view host_without_port(std::string_view host) noexcept;
+
+// The names behind '$' in a template; "$$" stands for '$'.
+[[nodiscard]] std::vector<std::string> placeholders(std::string_view text);
+// What they stand for in a text that `fill` has made of the template. Each ends at a '/' or with the text.
+[[nodiscard]] std::vector<PathPattern::Capture> captures_in(std::string_view pattern, std::string_view text);
+// `text` with its placeholders replaced; one that is not among `captures` becomes nothing.
+[[nodiscard]] std::string fill(std::string_view text, const std::vector<PathPattern::Capture>& captures);
 
 }  // namespace holdfast::config

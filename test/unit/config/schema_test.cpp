@@ -94,7 +94,7 @@ void collect_written(const json& value, const std::string& prefix, std::set<std:
     }
     out.insert(path);
     // What it has inside are names of fields, not keys.
-    if (inner.is_structured() && key != "headers" && key != "claims_to_headers")
+    if (inner.is_structured() && key != "headers" && key != "header_files" && key != "claims_to_headers")
       collect_written(inner, path, out);
   }
 }
@@ -105,6 +105,8 @@ TEST_CASE("the full sample loads and has every key but the client certificate's"
                  {"/etc/holdfast/key.pem", key_pem},
                  {"/etc/holdfast/backend-ca.pem", chain_pem},
                  {"/etc/holdfast/jwks.json", "{}"},
+                 {"/etc/holdfast/source-token", "Bearer abc"},
+                 {"/etc/holdfast/source-ca.pem", chain_pem},
                  {"/etc/holdfast/jwt-secret", "0123456789abcdef0123456789abcdef"}};
   const std::string text = content("conf/holdfast.json");
   const LoadResult result = world.load(text);
