@@ -27,7 +27,7 @@ ALLOWED = {
     "discover": PLAIN,
     "probe": MIDDLE | {"dial"},
     "session": MIDDLE | {"dial"},
-    "feed": MIDDLE | {"dial"},
+    "feed": MIDDLE | {"dial", "session"},
     "frontend": MIDDLE | {"auth", "dial", "session", "feed"},
     "admin": {"base", "config", "metrics"},
 }

@@ -1,0 +1,127 @@
+#pragma once
+// The subscribers of one pump thread, and the logs of the channels that they follow. It is hosted by the
+// thread's session::Shard, whose loop and turn it shares: items come in through the shard, and at the end of
+// each turn everybody who is behind gets what is new, in one batch of sends.
+//
+// Thread: its shard's. Lifetime: as long as its shard.
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "holdfast/base/slab.hpp"
+#include "holdfast/feed/items.hpp"
+#include "holdfast/feed/unpacker.hpp"
+#include "holdfast/net/send_batch.hpp"
+#include "holdfast/session/shard.hpp"
+
+namespace holdfast::feed {
+
+class Subscriber;
+struct Channel;
+
+class Audience final : public session::Guest, private Timer {
+ public:
+  /// `hub` outlives it; `index`: what the hub knows it by.
+  Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode);
+  Audience(const Audience&) = delete;
+  Audience& operator=(const Audience&) = delete;
+  ~Audience();
+
+  [[nodiscard]] session::Shard& shard() const noexcept { return shard_; }
+  /// Any thread.
+  void send(std::unique_ptr<AudienceItem> item) noexcept {
+    item->audience = this;
+    shard_.send(std::move(item));
+  }
+
+  // Items.
+  void take(const Batch& batch) noexcept;
+  void take(Opened& opened) noexcept;
+  void take(Ended& ended) noexcept;
+  void take(Ruled& ruled) noexcept;
+  void take(Joining& joining) noexcept;
+
+  // session::Guest
+  void on_turn_end() noexcept override;
+  void end_all(Reason reason, std::chrono::milliseconds spread) noexcept override;
+  void cut_all() noexcept override;
+  void list(std::vector<session::SessionView>& seen, std::size_t most) override;
+  [[nodiscard]] bool obey(const session::SessionOrder& order,
+                          session::SessionOrder::Answer& answer) noexcept override;
+
+  // For subscribers.
+  [[nodiscard]] Channel& channel(FeedState& feed, const std::string& key);
+  void add(Channel& channel, Subscriber& subscriber, std::uint32_t subscription);
+  void remove(Channel& channel, std::uint32_t place) noexcept;
+  /// A client's deflated message (RFC 7692 section 7.2.2).
+  [[nodiscard]] Unpacker::Outcome unpack(std::span<const std::byte> message, std::uint64_t most_bytes) {
+    return unpacker_.unpack(message, most_bytes);
+  }
+  void forward(Channel& channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept;
+  /// It has something to get: it is served at the end of this turn, or of the next one.
+  void serve(Subscriber& subscriber) { waiting_.push_back(&subscriber); }
+  void retire(Handle handle) { retired_.push_back(handle); }
+
+  /// What a subscriber at `from` of this channel gets next; the same for all that are there.
+  struct Helping {
+    static constexpr std::size_t most_pieces = 8;
+    std::array<std::span<const std::byte>, most_pieces> pieces;
+    std::size_t piece_count = 0;
+    std::size_t bytes = 0;
+    Sequence from = 0;
+    Sequence next = 0;  ///< behind it
+  };
+  [[nodiscard]] const Helping& helping(Channel& channel, Sequence from, Form form, std::size_t most_bytes);
+  // For simulations.
+  /// Whose leg it is; null when nobody's.
+  [[nodiscard]] net::Handler* handler_of(const net::Leg& leg);
+  [[nodiscard]] std::size_t channel_count() const noexcept { return channels_.size(); }
+  [[nodiscard]] std::size_t subscriber_count() const noexcept { return subscribers_->size(); }
+  void check_invariants();
+
+  [[nodiscard]] TimePoint turn_time() const noexcept { return turn_time_; }
+
+ private:
+  void on_timer(Tick now) override;
+  void end_spread(std::span<Subscriber* const> leaving, Reason reason,
+                  std::chrono::milliseconds spread) noexcept;
+  void note_left(Channel& channel);
+  void drop_if_empty(Channel& channel) noexcept;
+  void note_change(Channel& channel) noexcept;
+  void serve_all() noexcept;
+  void send_planned() noexcept;
+
+  session::Shard& shard_;
+  HubPort& hub_;
+  std::size_t index_;
+  net::SendBatch sends_;
+  std::map<std::pair<FeedState*, std::string>, std::unique_ptr<Channel>> channels_;
+  std::unordered_map<ChannelId, Channel*> by_id_;
+  std::vector<std::unique_ptr<Channel>>
+      orphans_;  ///< whose feed is gone and whose subscribers end one by one
+  Unpacker unpacker_;
+  std::unique_ptr<Slab<Subscriber>> subscribers_;
+  std::vector<Subscriber*> waiting_;
+  std::vector<Subscriber*> serving_;
+  struct Served;
+  struct Serving;
+  std::unique_ptr<Serving> serving_now_;
+  std::vector<FeedState*> touched_;  ///< with something new in this turn
+  std::size_t rotation_ = 0;
+  std::vector<Handle> retired_;
+  std::vector<Channel*> left_;  ///< without subscribers, perhaps: looked at at the end of the turn
+  Channel* helped_ = nullptr;   ///< whom `helping_` is of; null after a change of its log
+  Form helped_form_ = Form::plain;
+  std::size_t helped_bytes_ = 0;
+  Helping helping_;
+  Reason closing_for_ = Reason::none;
+  TimePoint turn_time_;
+};
+
+}  // namespace holdfast::feed

@@ -1,0 +1,91 @@
+#pragma once
+// One feed on the source thread: which channels there are, who wants them, what has come for them. It
+// decides; sources are opened and audiences told through its Host. Sans-io.
+//
+// Thread: the source thread's. Invariants, checked by `check_invariants`:
+//   - a channel without an audience has a time at which it ends;
+//   - what an audience was told of a channel is without a hole: the opening, then every piece.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "holdfast/feed/items.hpp"
+#include "holdfast/feed/writer.hpp"
+
+namespace holdfast::feed {
+
+class Hub {
+ public:
+  struct Channel {
+    ChannelId id = 0;
+    std::string key;
+    Log log;
+    Writer writer;
+    std::vector<std::uint8_t> wanted_by;  ///< by audience
+    std::size_t wanting = 0;              ///< how many
+    TimePoint left_at;                    ///< since when nobody does
+  };
+
+  class Host {
+   public:
+    virtual void open_source(Channel& channel) = 0;
+    virtual void close_source(Channel& channel) noexcept = 0;
+    virtual void send(std::size_t audience, Opened&& item) = 0;
+    virtual void send(std::size_t audience, Ended&& item) = 0;
+    virtual void send(std::size_t audience, Ruled&& item) = 0;
+    virtual void publish(std::size_t audience, const std::shared_ptr<const Batch>& batch) = 0;
+
+   protected:
+    ~Host() = default;
+  };
+
+  Hub(FeedState& feed, std::size_t audiences, config::Feed settings, Host& host);
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+  ~Hub();
+
+  /// A reload: channels go on with the new rules.
+  void apply(const config::Feed& settings, TimePoint now);
+  /// The feed is gone: each channel's subscribers end, spread over a time.
+  void end_all(std::chrono::milliseconds spread);
+
+  void want(const std::string& key, std::size_t audience, TimePoint now);
+  void leave(ChannelId channel, std::size_t audience, TimePoint now);
+  /// A message of the source; it goes out with the next `publish`.
+  void came(Channel& channel, const Writer::Message& message);
+  void publish();
+  /// Ends channels that nobody has wanted for `linger`, and what is too old in the others. Once a second or
+  /// more often.
+  void tick(TimePoint now);
+
+  [[nodiscard]] Channel* find(ChannelId id) noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return channels_.size(); }
+  [[nodiscard]] const config::Feed& settings() const noexcept { return settings_; }
+  [[nodiscard]] FeedState& feed() const noexcept { return feed_; }
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (auto& [key, channel] : channels_) visit(*channel);
+  }
+  void check_invariants() const noexcept;
+
+ private:
+  using Channels = std::map<std::string, std::unique_ptr<Channel>>;
+  Channels::iterator erase(Channels::iterator where);
+  [[nodiscard]] Opened opening_of(const Channel& channel);
+
+  FeedState& feed_;
+  std::size_t audiences_;
+  config::Feed settings_;
+  Rules rules_;
+  Host& host_;
+  Packer packer_;
+  Channels channels_;
+  std::map<ChannelId, Channel*> by_id_;
+  std::vector<Channel*> changed_;  ///< with something to publish
+};
+
+}  // namespace holdfast::feed

@@ -1,0 +1,86 @@
+#pragma once
+// The thread that reads all sources: it keeps one Hub per feed and the connections to where messages come
+// from, and publishes what has come, one batch per read.
+//
+// Threads: `apply`, `want`, `leave`, `forward`, `stop` and construction any (they post); the rest its own.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "holdfast/dial/dial.hpp"
+#include "holdfast/feed/audience.hpp"
+#include "holdfast/feed/hub.hpp"
+#include "holdfast/net/socket.hpp"
+#include "holdfast/session/shard.hpp"
+
+namespace holdfast::feed {
+
+class Line;
+
+/// For people: a channel's source as /status tells it.
+struct SourceView {
+  std::string channel;
+  std::string url;    ///< or upstream/backend
+  std::string state;  ///< "connecting", "open", "waiting"
+  std::uint64_t since_ms = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t silent_ms = 0;
+  std::uint64_t connects = 0;
+  std::string last_error;
+};
+
+class SourceThread final : public HubPort {
+ public:
+  struct Surroundings {
+    net::DescriptorBudget* budget = nullptr;
+    session::WarningSink* log = nullptr;
+    /// The upstream of that name in the present snapshot; null when there is none. Any thread.
+    std::function<std::shared_ptr<const dial::Destination>(const std::string&)> find_upstream;
+  };
+
+  SourceThread();
+  SourceThread(const SourceThread&) = delete;
+  SourceThread& operator=(const SourceThread&) = delete;
+  ~SourceThread();
+
+  /// `audiences` outlive the thread's run: until `join`.
+  void start(Surroundings surroundings, std::vector<Audience*> audiences);
+  void stop() noexcept;
+  void join();
+
+  /// The feeds of the configuration in force; the subscribers of others end, spread over a time.
+  using Feeds = std::vector<std::pair<FeedState*, config::Feed>>;
+  void apply(Feeds feeds, std::chrono::milliseconds spread);
+
+  // HubPort
+  void want(FeedState& feed, const std::string& key, std::size_t audience) noexcept override;
+  void leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept override;
+  void forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+               std::vector<std::byte> message) noexcept override;
+
+  /// Of one feed, up to `most`; waits for the thread's answer, a second at most.
+  [[nodiscard]] std::vector<SourceView> sources(const FeedState& feed, std::size_t most);
+
+  [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
+  [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
+
+ private:
+  class Station;
+  void tick();
+
+  Surroundings surroundings_;
+  std::vector<Audience*> audiences_;
+  boost::asio::io_context io_{1};
+  boost::asio::steady_timer ticker_{io_};
+  std::map<const FeedState*, std::unique_ptr<Station>> stations_;
+  std::thread thread_;
+};
+
+}  // namespace holdfast::feed

@@ -1,0 +1,45 @@
+#pragma once
+// What is known of one feed across reloads: its name, its counters, and what subscribers need of its
+// settings.
+//
+// Threads: written by the control thread (`apply`), read by all. Lives as long as the process.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "holdfast/config/feed.hpp"
+#include "holdfast/metrics/feed_cells.hpp"
+
+namespace holdfast::feed {
+
+class FeedState {
+ public:
+  /// `cells`: one block per pump thread, in the order of the threads.
+  FeedState(std::string name, std::vector<metrics::FeedCells*> cells, metrics::SourceCells& source_cells)
+      : name_(std::move(name)), cells_(std::move(cells)), source_cells_(source_cells) {}
+  FeedState(const FeedState&) = delete;
+  FeedState& operator=(const FeedState&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] metrics::FeedCells& cells(std::size_t pump_thread) const noexcept {
+    return *cells_[pump_thread];
+  }
+  [[nodiscard]] metrics::SourceCells& source_cells() const noexcept { return source_cells_; }
+
+  void apply(const config::Feed& settings) noexcept {
+    forwards.store(settings.client_messages == config::ClientMessages::forward, std::memory_order_relaxed);
+  }
+
+  std::atomic<bool> forwards{false};            ///< what clients say goes to the source
+  std::atomic<std::uint32_t> packed_wanted{0};  ///< subscribers that take deflated messages
+
+ private:
+  const std::string name_;
+  const std::vector<metrics::FeedCells*> cells_;
+  metrics::SourceCells& source_cells_;
+};
+
+}  // namespace holdfast::feed

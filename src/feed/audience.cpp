@@ -1,0 +1,323 @@
+#include "holdfast/feed/audience.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "feed/subscriber.hpp"
+
+namespace holdfast::feed {
+
+namespace {
+// How often old messages are looked for in quiet channels.
+constexpr std::uint32_t trim_period_ms = 1'000;
+}  // namespace
+
+/// Whom a send is for, and which steps of the plan it has.
+struct Audience::Served {
+  Subscriber* who;
+  std::size_t first_step;
+  std::size_t step_count;
+  std::size_t bytes;
+};
+
+struct Audience::Serving {
+  Subscriber::Plan plan;
+  std::vector<Served> served;
+};
+
+void Published::deliver_to(session::Shard&) noexcept {
+  audience->take(*batch);
+}
+void Opened::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+void Ended::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+void Ruled::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+void Joining::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+Audience::Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode)
+    : shard_(shard),
+      hub_(hub),
+      index_(index),
+      sends_(mode),
+      subscribers_(std::make_unique<Slab<Subscriber>>()),
+      serving_now_(std::make_unique<Serving>()),
+      turn_time_(Clock::now()) {
+  shard_.host(this);
+}
+
+Audience::~Audience() {
+  cut_all();
+  on_turn_end();
+  shard_.host(nullptr);
+}
+
+void Audience::take(Joining& joining) noexcept {
+  auto [subscriber, handle] = subscribers_->create(*this, joining);
+  subscriber->start(handle, joining);
+  if (closing_for_ != Reason::none) subscriber->end(closing_for_);
+}
+
+Channel& Audience::channel(FeedState& feed, const std::string& key) {
+  auto& found = channels_[{&feed, key}];
+  if (found == nullptr) {
+    found = std::make_unique<Channel>(feed, key);
+    hub_.want(feed, key, index_);
+  }
+  return *found;
+}
+
+void Audience::add(Channel& channel, Subscriber& subscriber, std::uint32_t subscription) {
+  subscriber.subscriptions_[subscription].place = static_cast<std::uint32_t>(channel.followers.size());
+  channel.followers.push_back({&subscriber, subscription});
+}
+
+void Audience::remove(Channel& channel, std::uint32_t place) noexcept {
+  channel.followers[place] = channel.followers.back();
+  const Channel::Follower& moved = channel.followers[place];
+  moved.who->subscriptions_[moved.subscription].place = place;
+  channel.followers.pop_back();
+  if (channel.followers.empty()) note_left(channel);
+}
+
+void Audience::note_left(Channel& channel) {
+  if (std::exchange(channel.is_listed_as_left, true)) return;
+  left_.push_back(&channel);
+}
+
+// The hub keeps the source for a while; here nothing is kept for nobody.
+void Audience::drop_if_empty(Channel& channel) noexcept {
+  channel.is_listed_as_left = false;
+  if (!channel.followers.empty()) return;
+  if (channel.is_orphan) {
+    std::erase_if(orphans_, [&](const auto& each) { return each.get() == &channel; });
+    return;
+  }
+  if (channel.id == 0) return;
+  hub_.leave(channel.feed, channel.id, index_);
+  by_id_.erase(channel.id);
+  if (helped_ == &channel) helped_ = nullptr;
+  channels_.erase({&channel.feed, channel.key});
+}
+
+void Audience::forward(Channel& channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept {
+  if (channel.id != 0) return hub_.forward(channel.feed, channel.id, opcode, std::move(message));
+  channel.said_before_bytes += message.size();
+  if (channel.said_before_bytes <= Channel::most_said_before)
+    channel.said_before.push_back({opcode, std::move(message)});
+}
+
+void Audience::note_change(Channel& channel) noexcept {
+  if (helped_ == &channel) helped_ = nullptr;
+  if (std::ranges::find(touched_, &channel.feed) == touched_.end()) touched_.push_back(&channel.feed);
+  for (const Channel::Follower& each : channel.followers) each.who->mark_due(each.subscription);
+}
+
+void Audience::take(const Batch& batch) noexcept {
+  for (const Batch::Piece& piece : batch.pieces) {
+    const auto found = by_id_.find(piece.channel);
+    if (found == by_id_.end()) continue;
+    Channel& channel = *found->second;
+    for (const Log::Part& part : piece.parts) channel.log.append(part.chunk, part.frames);
+    channel.log.trim(channel.rules.retention, turn_time_);
+    note_change(channel);
+  }
+}
+
+void Audience::take(Opened& opened) noexcept {
+  const auto found = channels_.find({opened.feed, opened.key});
+  if (found == channels_.end() || found->second->id != 0) {
+    // Everybody has left meanwhile.
+    hub_.leave(*opened.feed, opened.channel, index_);
+    return;
+  }
+  Channel& channel = *found->second;
+  channel.id = opened.channel;
+  channel.rules = opened.rules;
+  channel.log.restart(opened.first);
+  for (const Log::Part& part : opened.parts) channel.log.append(part.chunk, part.frames);
+  by_id_[channel.id] = &channel;
+  for (Channel::Said& each : std::exchange(channel.said_before, {}))
+    hub_.forward(channel.feed, channel.id, each.opcode, std::move(each.message));
+  for (const Channel::Follower& each : channel.followers) each.who->opened(each.subscription);
+  if (channel.followers.empty()) note_left(channel);
+  if (!armed()) shard_.loop().timers().arm(*this, shard_.loop().now() + trim_period_ms);
+}
+
+void Audience::take(Ended& ended) noexcept {
+  const auto found = channels_.find({ended.feed, ended.key});
+  // Another one of that name may have been asked for meanwhile.
+  if (found == channels_.end() || found->second->id != ended.channel) return;
+  orphans_.push_back(std::move(found->second));
+  channels_.erase(found);
+  Channel& channel = *orphans_.back();
+  by_id_.erase(channel.id);
+  channel.is_orphan = true;
+  note_left(channel);
+  // Each that ends at once takes itself out.
+  const std::vector<Channel::Follower> followers = channel.followers;
+  std::vector<Subscriber*> leaving;
+  for (const Channel::Follower& each : followers) leaving.push_back(each.who);
+  end_spread(leaving, ended.reason, ended.spread);
+}
+
+void Audience::take(Ruled& ruled) noexcept {
+  const auto found = by_id_.find(ruled.channel);
+  if (found != by_id_.end()) found->second->rules = ruled.rules;
+}
+
+void Audience::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
+  closing_for_ = reason;
+  std::vector<Subscriber*> leaving;
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    if (each.is_running()) leaving.push_back(&each);
+  });
+  end_spread(leaving, reason, spread);
+}
+
+void Audience::end_spread(std::span<Subscriber* const> leaving, Reason reason,
+                          std::chrono::milliseconds spread) noexcept {
+  const Tick now = shard_.loop().now();
+  for (std::size_t n = 0; n < leaving.size(); ++n) {
+    const auto wait = static_cast<std::uint64_t>(spread.count()) * n / leaving.size();
+    leaving[n]->end_at(reason, now + static_cast<Tick>(wait));
+  }
+}
+
+void Audience::cut_all() noexcept {
+  subscribers_->for_each([](Subscriber& each, Handle) { each.cut(Reason::drain); });
+}
+
+void Audience::list(std::vector<session::SessionView>& seen, std::size_t most) {
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    if (seen.size() < most && each.is_running()) seen.push_back(each.view(shard_.loop().now()));
+  });
+}
+
+bool Audience::obey(const session::SessionOrder& order, session::SessionOrder::Answer& answer) noexcept {
+  Subscriber* found = nullptr;
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    if (each.is_running() && each.id() == order.id) found = &each;
+  });
+  if (found == nullptr) return false;
+  if (order.what == session::SessionOrder::What::close) {
+    found->end(Reason::closed_by_operator);
+  } else {
+    answer.why_not = "it follows a feed, which has no backend to leave";
+  }
+  return true;
+}
+
+const Audience::Helping& Audience::helping(Channel& channel, Sequence from, Form form,
+                                           std::size_t most_bytes) {
+  const bool is_known =
+      helped_ == &channel && helping_.from == from && helped_form_ == form && helped_bytes_ == most_bytes;
+  if (is_known) return helping_;
+  helped_ = &channel;
+  helped_form_ = form;
+  helped_bytes_ = most_bytes;
+  helping_.from = from;
+  helping_.piece_count = 0;
+  helping_.bytes = 0;
+  helping_.next = channel.log.gather(from, form, most_bytes, [this](std::span<const std::byte> piece) {
+    if (helping_.piece_count == Helping::most_pieces) return false;
+    helping_.pieces[helping_.piece_count++] = piece;
+    helping_.bytes += piece.size();
+    return true;
+  });
+  return helping_;
+}
+
+net::Handler* Audience::handler_of(const net::Leg& leg) {
+  net::Handler* found = nullptr;
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    if (each.leg_.get() == &leg) found = &each;
+  });
+  return found;
+}
+
+void Audience::check_invariants() {
+  std::size_t followers = 0;
+  const auto check = [&](const Channel& channel) {
+    for (std::uint32_t place = 0; place < channel.followers.size(); ++place) {
+      const Channel::Follower& each = channel.followers[place];
+      const Subscription& subscription = each.who->subscriptions_[each.subscription];
+      assert(subscription.channel == &channel && subscription.place == place);
+      ++followers;
+    }
+  };
+  for (const auto& [key, channel] : channels_) {
+    assert((channel->id != 0) == by_id_.contains(channel->id));
+    check(*channel);
+  }
+  for (const auto& channel : orphans_) check(*channel);
+  std::size_t subscriptions = 0;
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    subscriptions += each.subscriptions_.size();
+    each.check_invariants();
+  });
+  assert(subscriptions == followers);
+}
+
+void Audience::on_timer(Tick now) {
+  const TimePoint present = Clock::now();
+  for (auto& [key, channel] : channels_) {
+    const Sequence before = channel->log.begin();
+    channel->log.trim(channel->rules.retention, present);
+    if (channel->log.begin() != before && helped_ == channel.get()) helped_ = nullptr;
+  }
+  if (!channels_.empty()) shard_.loop().timers().arm(*this, now + trim_period_ms);
+}
+
+void Audience::on_turn_end() noexcept {
+  if (!waiting_.empty()) serve_all();
+  for (Channel* const each : std::exchange(left_, {})) drop_if_empty(*each);
+  for (const Handle handle : retired_) {
+    Subscriber* const subscriber = subscribers_->find(handle);
+    if (subscriber == nullptr) continue;
+    shard_.loop().forget(*subscriber);
+    subscribers_->destroy(handle);
+  }
+  retired_.clear();
+}
+
+void Audience::serve_all() noexcept {
+  turn_time_ = Clock::now();
+  helped_ = nullptr;
+  serving_.swap(waiting_);
+  // Nobody is always the last one.
+  const std::size_t first = rotation_++ % serving_.size();
+  for (std::size_t n = 0; n < serving_.size(); ++n) {
+    Subscriber& each = *serving_[(first + n) % serving_.size()];
+    Subscriber::Plan& plan = serving_now_->plan;
+    const std::size_t steps = plan.steps.size();
+    if (!each.plan(plan)) continue;
+    serving_now_->served.push_back({&each, steps, plan.steps.size() - steps, plan.bytes});
+    sends_.add(each.leg(), std::span(plan.pieces).first(plan.piece_count));
+    if (sends_.size() == net::SendBatch::best_size) send_planned();
+  }
+  send_planned();
+  serving_.clear();
+  const auto spread = Clock::now() - turn_time_;
+  for (FeedState* const feed : touched_)
+    feed->cells(shard_.surroundings().pump_thread).spread.observe(spread);
+  touched_.clear();
+}
+
+void Audience::send_planned() noexcept {
+  const std::span<const Subscriber::Step> steps(serving_now_->plan.steps);
+  sends_.run([&](std::size_t number, net::IoResult result) {
+    const Served& one = serving_now_->served[number];
+    one.who->served(steps.subspan(one.first_step, one.step_count), one.bytes, result);
+  });
+  serving_now_->served.clear();
+  serving_now_->plan.steps.clear();
+}
+
+}  // namespace holdfast::feed

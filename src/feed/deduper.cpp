@@ -1,0 +1,58 @@
+#include "feed/deduper.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <string_view>
+
+namespace holdfast::feed {
+
+namespace {
+
+// No connection is later than the others by more than this.
+constexpr std::chrono::seconds longest_delay{10};
+
+std::int64_t second_of(TimePoint when) noexcept {
+  return std::chrono::duration_cast<std::chrono::seconds>(when.time_since_epoch()).count();
+}
+
+}  // namespace
+
+void Deduper::age(Entry& entry, TimePoint now) noexcept {
+  const std::int64_t second = second_of(now);
+  if (second == entry.second) return;
+  const bool is_next = second == entry.second + 1;
+  entry.earlier += entry.last_second + (is_next ? 0 : entry.this_second);
+  entry.last_second = is_next ? entry.this_second : 0;
+  entry.this_second = 0;
+  entry.second = second;
+}
+
+void Deduper::begin(std::size_t slot, TimePoint now) {
+  for (auto& [hash, entry] : entries_) {
+    age(entry, now);
+    entry.seen[slot] = entry.earlier;
+  }
+}
+
+bool Deduper::is_first(std::size_t slot, std::span<const std::byte> message, TimePoint now) {
+  forget_old(now);
+  const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
+  const auto [found, is_new] = entries_.try_emplace(std::hash<std::string_view>{}(text));
+  Entry& entry = found->second;
+  if (is_new) entry.second = second_of(now);
+  age(entry, now);
+  entry.last = now;
+  if (++entry.seen[slot] <= entry.delivered) return false;
+  entry.delivered = entry.seen[slot];
+  ++entry.this_second;
+  return true;
+}
+
+void Deduper::forget_old(TimePoint now) {
+  if (now - looked_at_ < longest_delay / 4) return;
+  looked_at_ = now;
+  std::erase_if(entries_, [&](const auto& each) { return now - each.second.last > longest_delay; });
+}
+
+}  // namespace holdfast::feed

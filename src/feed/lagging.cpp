@@ -1,0 +1,63 @@
+// Subscribers that can't keep up: too slow is who is behind by more than `slow.behind` and takes less than
+// `slow.floor` over `slow.window`. A burst that is made up for is none.
+
+#include <algorithm>
+
+#include "feed/subscriber.hpp"
+
+namespace holdfast::feed {
+
+// False: that was its end.
+bool Subscriber::help(Subscription& place, config::OnLag policy) noexcept {
+  if (policy == config::OnLag::disconnect) {
+    end(Reason::too_slow);
+    return false;
+  }
+  const Sequence to = point_after_lag(place.channel->log, place.next, policy);
+  if (to == place.next) return true;
+  feed_.cells(pump_thread()).skips[static_cast<std::size_t>(policy)].add(to - place.next);
+  place.next = to;
+  return true;
+}
+
+// It is blocked and has something to get: from now on what it takes is watched. The timer looks, for this is
+// called while others walk through the channel's followers.
+void Subscriber::watch() noexcept {
+  if (marked_) return;
+  marked_ = true;
+  slow_since_ = loop().now();
+  taken_at_mark_ = to_client_.frames;
+  loop().timers().arm(*this, loop().now() + 1);
+}
+
+void Subscriber::look_at_lag(Tick now, std::uint32_t& wait_ms) noexcept {
+  if (!marked_) return;
+  for (const std::uint32_t number : due_) {
+    Subscription& place = subscriptions_[number];
+    const config::Slow& slow = place.channel->rules.slow;
+    const auto window = static_cast<std::uint32_t>(slow.window.count());
+    const std::uint32_t watched = elapsed_ms(slow_since_, now);
+    if (watched < window) {
+      wait_ms = std::min(wait_ms, window - watched);
+      continue;
+    }
+    const Log& log = place.channel->log;
+    const std::uint64_t taken = to_client_.frames - taken_at_mark_;
+    const bool crawls = taken * 1000 < std::uint64_t{slow.floor} * watched || taken == 0;
+    const bool is_behind = place.next < log.begin() ||
+                           (place.next < log.end() && Clock::now() - log.at(place.next).came > slow.behind);
+    if (crawls && is_behind && !help(place, place.channel->rules.on_lag)) return;
+  }
+  if (elapsed_ms(slow_since_, now) < 100) return;
+  bool is_over = true;
+  for (const std::uint32_t number : due_) {
+    const auto window = static_cast<std::uint32_t>(subscriptions_[number].channel->rules.slow.window.count());
+    is_over = is_over && elapsed_ms(slow_since_, now) >= window;
+    wait_ms = std::min(wait_ms, window);
+  }
+  if (!is_over) return;
+  slow_since_ = now;
+  taken_at_mark_ = to_client_.frames;
+}
+
+}  // namespace holdfast::feed

@@ -1,0 +1,202 @@
+#include "feed/line.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "holdfast/config/match.hpp"
+#include "holdfast/net/tls.hpp"
+
+namespace holdfast::feed {
+
+namespace {
+
+// How long a new connection may be open without a word before the old one goes all the same.
+constexpr std::chrono::seconds longest_silence_at_rotation{5};
+constexpr std::chrono::seconds deduper_stays{10};
+constexpr std::size_t most_waiting_bytes = 256UL * 1024;
+
+// A URL as if it were an upstream of one backend.
+std::shared_ptr<const dial::Destination> destination_of(const config::SourceUrl& url,
+                                                        const config::Source& settings) {
+  auto destination = std::make_shared<dial::Destination>();
+  destination->settings.connect_timeout = settings.connect_timeout;
+  if (url.scheme != config::SourceUrl::Scheme::wss) return destination;
+  config::UpstreamTls tls;
+  tls.verify = settings.tls.verify == config::SourceTls::Verify::yes ? config::UpstreamTls::Verify::yes
+                                                                     : config::UpstreamTls::Verify::no;
+  tls.ca = {settings.tls.ca, settings.tls.ca_pem};
+  tls.server_name = settings.tls.server_name;
+  auto made = net::TlsClient::create(tls);
+  if (made) destination->tls = std::move(made.value());  // the blueprint has tried it before
+  return destination;
+}
+
+}  // namespace
+
+Line::Line(SourceThread& thread, FeedState& feed, Receiver& receiver, const config::Feed& settings,
+           std::string channel)
+    : thread_(thread), feed_(feed), receiver_(receiver), channel_(std::move(channel)) {
+  settle(settings);
+  const bool redundant = settings_.mode == config::SourceMode::redundant;
+  for (std::size_t url = 0; url < (redundant ? settings_.urls.size() : 1); ++url) begin(url, std::nullopt);
+}
+
+Line::~Line() {
+  for (std::size_t slot = 0; slot < places_.size(); ++slot) {
+    if (places_[slot].strand != nullptr) retire(slot);
+  }
+}
+
+void Line::settle(const config::Feed& settings) {
+  settings_ = settings.source;
+  const auto captures = config::captures_in(settings.channel, channel_);
+  settings_.path = config::fill(settings_.path, captures);
+  destinations_.clear();
+  for (config::SourceUrl& url : settings_.urls) {
+    url.target = config::fill(url.target, captures);
+    destinations_.push_back(destination_of(url, settings_));
+  }
+}
+
+bool Line::has_several() const noexcept {
+  return std::ranges::count_if(places_, [](const Place& each) { return each.strand != nullptr; }) > 1;
+}
+
+void Line::begin(std::size_t first_url, std::optional<std::size_t> replaced) {
+  const auto free = std::ranges::find_if(places_, [](const Place& each) { return each.strand == nullptr; });
+  const auto slot = static_cast<std::size_t>(free - places_.begin());
+  if (slot >= Deduper::most_slots) return;
+  if (free == places_.end()) places_.emplace_back();
+  Place& place = places_[slot];
+  // One URL each in redundant mode: what fails there is for the others to make up for.
+  config::Source settings = settings_;
+  std::vector<std::shared_ptr<const dial::Destination>> destinations = destinations_;
+  if (settings.mode == config::SourceMode::redundant) {
+    settings.urls = {settings_.urls[first_url]};
+    destinations = {destinations_[first_url]};
+    first_url = 0;
+  }
+  place.strand = std::make_shared<Strand>(thread_, static_cast<StrandOwner&>(*this), std::move(settings),
+                                          std::move(destinations), slot, first_url);
+  place.replaces = replaced;
+  feed_.source_cells().wanted.add(1);
+  if (has_several() && deduper_ == nullptr) deduper_ = std::make_unique<Deduper>();
+  Strand::start(place.strand);
+}
+
+void Line::retire(std::size_t slot) {
+  Place& place = places_[slot];
+  place.strand->retire();
+  place.strand.reset();
+  feed_.source_cells().wanted.add(-1);
+  if (std::exchange(place.is_counted_open, false)) feed_.source_cells().connections.add(-1);
+  for (Place& each : places_) {
+    if (each.replaces == slot) each.replaces.reset();
+  }
+  if (!has_several()) one_left_at_ = Clock::now();
+}
+
+void Line::opened(std::size_t slot) {
+  feed_.source_cells().connects_ok.add();
+  feed_.source_cells().connections.add(1);
+  places_[slot].is_counted_open = true;
+  if (deduper_ != nullptr) deduper_->begin(slot, Clock::now());
+  thread_.surroundings().log->inform("feed " + feed_.name() + ": source " +
+                                     places_[slot].strand->view(Clock::now()).url + " is open");
+  told_.clear();
+  waiting_bytes_ = 0;
+  for (const Said& each : std::exchange(waiting_, {})) forward(each.opcode, each.message);
+}
+
+void Line::came(std::size_t slot, ws::Opcode opcode, std::span<const std::byte> message, TimePoint when) {
+  if (places_[slot].replaces) going_.push_back(slot);
+  if (deduper_ != nullptr && !deduper_->is_first(slot, message, when)) {
+    feed_.source_cells().duplicates.add();
+    return;
+  }
+  receiver_.came({opcode, message, when, FrameKind::message});
+}
+
+void Line::lost(std::size_t slot, const std::string& why) {
+  Place& place = places_[slot];
+  const bool was_open = std::exchange(place.is_counted_open, false);
+  if (was_open) {
+    feed_.source_cells().connections.add(-1);
+    feed_.source_cells().losses.add();
+  } else {
+    feed_.source_cells().connects_failed.add();
+  }
+  const std::string sentence = "feed " + feed_.name() + ": source " + place.strand->view(Clock::now()).url +
+                               (was_open ? " is lost: " : " can't be had: ") + why;
+  if (sentence != told_) thread_.surroundings().log->warn(sentence);
+  told_ = sentence;
+}
+
+void Line::rotate(std::size_t slot) {
+  const bool is_replaced =
+      std::ranges::any_of(places_, [&](const Place& each) { return each.replaces == slot; });
+  if (!is_replaced && !places_[slot].replaces)
+    begin(settings_.urls.empty() ? 0 : slot % settings_.urls.size(), slot);
+}
+
+void Line::replace(const config::Feed& settings) {
+  settle(settings);
+  std::vector<std::size_t> present;
+  for (std::size_t slot = 0; slot < places_.size(); ++slot) {
+    if (places_[slot].strand != nullptr) present.push_back(slot);
+  }
+  const bool redundant = settings_.mode == config::SourceMode::redundant;
+  const std::size_t wanted = redundant ? settings_.urls.size() : 1;
+  for (std::size_t n = 0; n < wanted; ++n)
+    begin(n, n < present.size() ? std::optional(present[n]) : std::nullopt);
+  for (std::size_t n = wanted; n < present.size(); ++n) retire(present[n]);
+}
+
+void Line::tick(TimePoint now) {
+  for (std::size_t slot = 0; slot < places_.size(); ++slot) {
+    const Place& place = places_[slot];
+    if (place.strand == nullptr) continue;
+    const bool is_quiet =
+        place.strand->is_open() && now - place.strand->opened_at() > longest_silence_at_rotation;
+    if (place.replaces && is_quiet) going_.push_back(slot);
+    const bool is_old = settings_.rotate_after.count() != 0 && place.strand->is_open() &&
+                        now - place.strand->opened_at() >= settings_.rotate_after;
+    if (is_old || place.strand->should_leave()) rotate(slot);
+  }
+  for (const std::size_t slot : std::exchange(going_, {})) {
+    if (places_[slot].strand == nullptr || !places_[slot].replaces) continue;
+    const std::size_t old = *places_[slot].replaces;
+    places_[slot].replaces.reset();
+    if (places_[old].strand != nullptr) retire(old);
+  }
+  if (deduper_ != nullptr && !has_several() && now - one_left_at_ > deduper_stays) deduper_.reset();
+}
+
+bool Line::send(ws::Opcode opcode, std::span<const std::byte> message) {
+  return std::ranges::any_of(places_, [&](const Place& each) {
+    return each.strand != nullptr && each.strand->send(each.strand, opcode, message);
+  });
+}
+
+// While no connection is open a little is kept; what is beyond is lost, and counted.
+void Line::forward(ws::Opcode opcode, std::span<const std::byte> message) {
+  metrics::SourceCells& cells = feed_.source_cells();
+  if (send(opcode, message)) return cells.forwarded.add();
+  const bool none_open = std::ranges::none_of(
+      places_, [](const Place& each) { return each.strand != nullptr && each.strand->is_open(); });
+  if (!none_open || waiting_bytes_ + message.size() > most_waiting_bytes) return cells.forwards_dropped.add();
+  waiting_bytes_ += message.size();
+  waiting_.push_back({opcode, {message.begin(), message.end()}});
+}
+
+std::vector<SourceView> Line::views(TimePoint now) const {
+  std::vector<SourceView> seen;
+  for (const Place& each : places_) {
+    if (each.strand == nullptr) continue;
+    seen.push_back(each.strand->view(now));
+    seen.back().channel = channel_;
+  }
+  return seen;
+}
+
+}  // namespace holdfast::feed

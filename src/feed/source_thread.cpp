@@ -1,0 +1,186 @@
+#include "holdfast/feed/source_thread.hpp"
+
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+#include <future>
+#include <utility>
+
+#include "feed/line.hpp"
+
+namespace holdfast::feed {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::chrono::milliseconds tick_period{100};
+}
+
+/// One feed with its sources.
+class SourceThread::Station final : private Hub::Host {
+ public:
+  Station(SourceThread& thread, FeedState& feed, config::Feed settings)
+      : thread_(thread),
+        hub_(feed, thread.audiences_.size(), std::move(settings), static_cast<Hub::Host&>(*this)) {}
+  ~Station() { end(std::chrono::milliseconds(0)); }
+
+  [[nodiscard]] Hub& hub() noexcept { return hub_; }
+  void end(std::chrono::milliseconds spread) { hub_.end_all(spread); }
+
+  void apply(const config::Feed& settings) {
+    const bool same_source =
+        settings.source == hub_.settings().source && settings.channel == hub_.settings().channel;
+    hub_.apply(settings, Clock::now());
+    if (same_source) return;
+    for (auto& [channel, branch] : branches_) branch->line.replace(settings);
+  }
+  void tick(TimePoint now) {
+    for (auto& [channel, branch] : branches_) branch->line.tick(now);
+    hub_.tick(now);
+  }
+  void forward(ChannelId id, ws::Opcode opcode, std::span<const std::byte> message) {
+    Hub::Channel* const channel = hub_.find(id);
+    if (channel == nullptr) return;
+    branches_.at(channel)->line.forward(opcode, message);
+  }
+  [[nodiscard]] std::vector<SourceView> views(std::size_t most) const {
+    std::vector<SourceView> seen;
+    for (const auto& [channel, branch] : branches_) {
+      for (SourceView& each : branch->line.views(Clock::now())) {
+        if (seen.size() < most) seen.push_back(std::move(each));
+      }
+    }
+    return seen;
+  }
+
+ private:
+  // A channel with its line.
+  struct Branch final : private Line::Receiver {
+    Branch(Station& station, Hub::Channel& of)
+        : hub(station.hub_),
+          channel(of),
+          line(station.thread_, station.hub_.feed(), static_cast<Line::Receiver&>(*this),
+               station.hub_.settings(), of.key) {}
+    void came(const Writer::Message& message) override { hub.came(channel, message); }
+    void read_is_over() override { hub.publish(); }
+    Hub& hub;
+    Hub::Channel& channel;
+    Line line;
+  };
+
+  void open_source(Hub::Channel& channel) override {
+    branches_.emplace(&channel, std::make_unique<Branch>(*this, channel));
+  }
+  void close_source(Hub::Channel& channel) noexcept override { branches_.erase(&channel); }
+  template <class Item>
+  void send_item(std::size_t audience, Item&& item) {
+    thread_.audiences_[audience]->send(std::make_unique<std::decay_t<Item>>(std::forward<Item>(item)));
+  }
+  void send(std::size_t audience, Opened&& item) override { send_item(audience, std::move(item)); }
+  void send(std::size_t audience, Ended&& item) override { send_item(audience, std::move(item)); }
+  void send(std::size_t audience, Ruled&& item) override { send_item(audience, std::move(item)); }
+  void publish(std::size_t audience, const std::shared_ptr<const Batch>& batch) override {
+    auto item = std::make_unique<Published>();
+    item->batch = batch;
+    thread_.audiences_[audience]->send(std::move(item));
+  }
+
+  SourceThread& thread_;
+  std::map<Hub::Channel*, std::unique_ptr<Branch>> branches_;
+  Hub hub_;
+};
+
+SourceThread::SourceThread() = default;
+
+SourceThread::~SourceThread() {
+  stop();
+  join();
+}
+
+void SourceThread::start(Surroundings surroundings, std::vector<Audience*> audiences) {
+  surroundings_ = std::move(surroundings);
+  audiences_ = std::move(audiences);
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "sources");
+    tick();
+    io_.run();
+  });
+}
+
+void SourceThread::stop() noexcept {
+  io_.stop();
+}
+
+void SourceThread::join() {
+  if (thread_.joinable()) thread_.join();
+  stations_.clear();
+}
+
+void SourceThread::tick() {
+  const TimePoint now = Clock::now();
+  for (auto& [feed, station] : stations_) station->tick(now);
+  ticker_.expires_after(tick_period);
+  ticker_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void SourceThread::apply(Feeds feeds, std::chrono::milliseconds spread) {
+  asio::post(io_, [this, spread, feeds = std::move(feeds)]() mutable {
+    std::map<const FeedState*, std::unique_ptr<Station>> present;
+    for (auto& [feed, settings] : feeds) {
+      auto& station = present[feed];
+      const auto found = stations_.find(feed);
+      if (found == stations_.end()) {
+        station = std::make_unique<Station>(*this, *feed, std::move(settings));
+      } else {
+        station = std::move(found->second);
+        station->apply(settings);
+      }
+    }
+    for (const auto& [feed, station] : stations_) {
+      if (station != nullptr) station->end(spread);
+    }
+    stations_.swap(present);
+  });
+}
+
+void SourceThread::want(FeedState& feed, const std::string& key, std::size_t audience) noexcept {
+  asio::post(io_, [this, &feed, key, audience] {
+    const auto found = stations_.find(&feed);
+    if (found != stations_.end()) return found->second->hub().want(key, audience, Clock::now());
+    auto gone = std::make_unique<Ended>();
+    gone->feed = &feed;
+    gone->key = key;
+    gone->reason = Reason::feed_gone;
+    audiences_[audience]->send(std::move(gone));
+  });
+}
+
+void SourceThread::leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept {
+  asio::post(io_, [this, &feed, channel, audience] {
+    const auto found = stations_.find(&feed);
+    if (found != stations_.end()) found->second->hub().leave(channel, audience, Clock::now());
+  });
+}
+
+void SourceThread::forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+                           std::vector<std::byte> message) noexcept {
+  asio::post(io_, [this, &feed, channel, opcode, message = std::move(message)] {
+    const auto found = stations_.find(&feed);
+    if (found != stations_.end()) found->second->forward(channel, opcode, message);
+  });
+}
+
+std::vector<SourceView> SourceThread::sources(const FeedState& feed, std::size_t most) {
+  auto told = std::make_shared<std::promise<std::vector<SourceView>>>();
+  std::future<std::vector<SourceView>> answer = told->get_future();
+  asio::post(io_, [this, &feed, most, told] {
+    const auto found = stations_.find(&feed);
+    told->set_value(found == stations_.end() ? std::vector<SourceView>{} : found->second->views(most));
+  });
+  if (answer.wait_for(std::chrono::seconds(1)) != std::future_status::ready) return {};
+  return answer.get();
+}
+
+}  // namespace holdfast::feed
