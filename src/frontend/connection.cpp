@@ -37,6 +37,10 @@ asio::awaitable<void> serve(SetupThread&, std::unique_ptr<Connection> connection
   if (goes_on) goes_on = co_await connection->read_request();
   if (goes_on) goes_on = co_await connection->choose_route();
   if (goes_on && connection->needs_authorising()) goes_on = co_await connection->authorise();
+  if (goes_on && connection->is_for_feed()) {
+    co_await connection->join_feed();
+    co_return;
+  }
   if (goes_on) goes_on = co_await connection->find_backend();
   if (goes_on) co_await connection->hand_over();
 }
@@ -187,7 +191,7 @@ Connection::Step Connection::choose_route() {
     co_return false;
   }
   refused_ = admit(*route_, peer_, *head_);
-  if (!refused_) refused_ = admit(route_->destination->upstream->state(), upstream_place_);
+  if (!refused_ && !is_for_feed()) refused_ = admit(route_->destination->upstream->state(), upstream_place_);
   if (refused_) {
     Refused refused = *std::move(refused_);
     co_await answer(std::move(refused));
@@ -219,7 +223,7 @@ Connection::Step Connection::authorise() {
     co_await answer(std::move(refusal->answer), refusal->result, std::move(refusal->why));
     co_return false;
   }
-  refused_ = admit(route_->destination->upstream->state(), upstream_place_);
+  if (!is_for_feed()) refused_ = admit(route_->destination->upstream->state(), upstream_place_);
   if (!refused_) co_return true;
   Refused refused = *std::move(refused_);
   co_await answer(std::move(refused));

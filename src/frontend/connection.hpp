@@ -29,6 +29,8 @@ class Connection {
   [[nodiscard]] Step choose_route();
   [[nodiscard]] bool needs_authorising() const noexcept { return route_->auth != nullptr; }
   [[nodiscard]] Step authorise();
+  [[nodiscard]] bool is_for_feed() const noexcept { return route_->feed != nullptr; }
+  [[nodiscard]] boost::asio::awaitable<void> join_feed();
   [[nodiscard]] Step find_backend();
   [[nodiscard]] boost::asio::awaitable<void> hand_over();
 

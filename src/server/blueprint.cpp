@@ -1,5 +1,6 @@
 #include "server/blueprint.hpp"
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 #include <unordered_map>
@@ -104,9 +105,10 @@ std::shared_ptr<const frontend::RouteAuth> draw_auth(const config::Route& route,
   return made;
 }
 
-frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting, metrics::Registry& registry,
-                                const frontend::Serving& serving, const ByName& destinations,
-                                const std::string& place, std::vector<config::Problem>& problems) {
+frontend::RouteEntry draw_route(const config::Config& config, const config::Route& settings, Lasting& lasting,
+                                metrics::Registry& registry, const frontend::Serving& serving,
+                                const ByName& destinations, const std::string& place,
+                                std::vector<config::Problem>& problems) {
   frontend::RouteEntry entry;
   std::string why;  // the loader has compiled both before
   entry.host = config::HostPattern::compile(settings.host, why).value();
@@ -119,7 +121,13 @@ frontend::RouteEntry draw_route(const config::Route& settings, Lasting& lasting,
   entry.state = &lasting.route(settings.name, registry);
   entry.reroute = std::make_shared<const config::Reroute>(settings.reroute);
   entry.auth = draw_auth(settings, lasting, registry, place, problems);
-  entry.destination = destinations.at(settings.upstream);  // the loader has checked it
+  if (!settings.feed.empty()) {
+    const auto feed = std::ranges::find(config.feeds, settings.feed, &config::Feed::name);
+    entry.feed = &lasting.feed(settings.feed, registry);
+    entry.feed_settings = std::make_shared<const config::Feed>(*feed);
+  } else {
+    entry.destination = destinations.at(settings.upstream);  // the loader has checked both
+  }
   for (const frontend::ListenerEntry& listener : serving.listeners) {
     std::vector<metrics::SessionCells*> cells;
     for (std::size_t n = 0; n < lasting.workers; ++n) {
@@ -148,6 +156,16 @@ session::RouteState& Lasting::route(const std::string& name, metrics::Registry& 
     std::vector<metrics::RouteCells*> cells;
     for (std::size_t n = 0; n < workers; ++n) cells.push_back(&registry.route(n, name));
     state = std::make_unique<session::RouteState>(name, std::move(cells));
+  }
+  return *state;
+}
+
+feed::FeedState& Lasting::feed(const std::string& name, metrics::Registry& registry) {
+  auto& state = feeds[name];
+  if (state == nullptr) {
+    std::vector<metrics::FeedCells*> cells;
+    for (std::size_t n = 0; n < workers; ++n) cells.push_back(&registry.feed(n, name));
+    state = std::make_unique<feed::FeedState>(name, std::move(cells), registry.source(name));
   }
   return *state;
 }
@@ -190,7 +208,7 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
   for (const auto& destination : serving->destinations)
     by_name.emplace(destination->settings.name, destination);
   for (std::size_t n = 0; n < config.routes.size(); ++n) {
-    serving->routes.push_back(draw_route(config.routes[n], lasting, registry, *serving, by_name,
+    serving->routes.push_back(draw_route(config, config.routes[n], lasting, registry, *serving, by_name,
                                          "routes[" + std::to_string(n) + "]", blueprint.problems));
   }
   if (blueprint.problems.empty()) blueprint.serving = std::move(serving);

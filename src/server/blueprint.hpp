@@ -24,6 +24,7 @@ struct Lasting {
   explicit Lasting(std::size_t worker_count) : workers(worker_count) {}
 
   [[nodiscard]] session::RouteState& route(const std::string& name, metrics::Registry& registry);
+  [[nodiscard]] feed::FeedState& feed(const std::string& name, metrics::Registry& registry);
   [[nodiscard]] frontend::ListenerState& listener(const std::string& name, metrics::Registry& registry);
 
   std::size_t workers;
@@ -34,6 +35,7 @@ struct Lasting {
   upstream::Registry backends;
   std::map<std::string, std::unique_ptr<session::RouteState>> routes;
   std::map<std::string, std::unique_ptr<frontend::ListenerState>> listeners;
+  std::map<std::string, std::unique_ptr<feed::FeedState>> feeds;
 };
 
 struct Blueprint {

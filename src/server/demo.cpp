@@ -1,5 +1,6 @@
 #include "holdfast/server/demo.hpp"
 
+#include <cassert>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -10,12 +11,14 @@
 #include "holdfast/server/server.hpp"
 #include "server/demo_check.hpp"
 #include "server/echo.hpp"
+#include "server/market.hpp"
 
 namespace holdfast::server {
 
 namespace {
 
 constexpr int backend_count = 3;
+constexpr std::uint64_t market_seed = 20;
 
 config::Address address(const std::string& text, config::AddressUse use) {
   std::string why;
@@ -37,8 +40,22 @@ std::string preferred(const char* port, DemoMode mode) {
   return net::listen_on(wanted.sockets.front(), net::Sharing::exclusive) ? text : "127.0.0.1:0";
 }
 
+// Each symbol is a channel with a source connection of its own, however many clients follow it.
+config::Feed market_feed(const MarketSource& market) {
+  config::Feed feed;
+  feed.name = "market";
+  feed.channel = "$symbol";
+  feed.join = {config::JoinKind::last, 1};
+  feed.on_lag = config::OnLag::drop_oldest;
+  const std::string why = config::parse_source_url(market.url() + "?streams=$symbol@ticker/$symbol@trade",
+                                                   feed.source.urls.emplace_back());
+  assert(why.empty());
+  return feed;
+}
+
 config::Config demo_config(DemoMode mode, const config::Certificate& certificate,
-                           const std::vector<std::unique_ptr<EchoBackend>>& backends) {
+                           const std::vector<std::unique_ptr<EchoBackend>>& backends,
+                           const MarketSource& market) {
   config::Config config;
   config.workers = 1;
   config::Listener secure = listener("wss", preferred("8443", mode));
@@ -54,6 +71,12 @@ config::Config demo_config(DemoMode mode, const config::Certificate& certificate
     upstream.backends.push_back(std::move(member));
   }
   config.upstreams.push_back(std::move(upstream));
+  config.feeds.push_back(market_feed(market));
+  config::Route prices;
+  prices.name = "market";
+  prices.path = "/market/:symbol";
+  prices.feed = "market";
+  config.routes.push_back(std::move(prices));
   config::Route route;
   route.name = "default";
   route.upstream = "echo";
@@ -72,8 +95,12 @@ void print_welcome(const DemoAddresses& at, const std::vector<std::unique_ptr<Ec
                 backend->address().c_str());
   std::printf(")\n\n  wss://%s   TLS, certificate made in memory\n  ws://%s    plain\n", at.tls.c_str(),
               at.plain.c_str());
+  std::printf("  ws://%s/market/btcusdt   a feed: one source connection for all who follow it\n",
+              at.plain.c_str());
   std::printf("  http://%s  /metrics /status /readyz\n\n", at.admin.c_str());
   std::printf("Try:  python3 -m websockets ws://%s/   (Debian: apt install python3-websockets)\n",
+              at.plain.c_str());
+  std::printf("  or: python3 -m websockets ws://%s/market/btcusdt   (20 symbols: ethusdt, solusdt ...)\n",
               at.plain.c_str());
   std::printf("  or: npx wscat --no-check -c wss://%s/\n", at.tls.c_str());
   std::printf("  or: curl -s http://%s/status\n", at.admin.c_str());
@@ -103,9 +130,14 @@ int run_demo(DemoMode mode) {
     }
     backends.push_back(std::move(backend.value()));
   }
+  auto market = MarketSource::start(market_seed);
+  if (!market) {
+    std::fprintf(stderr, "%s\n", market.error().what.c_str());
+    return exit_failure;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   Options options;
-  options.built_in = demo_config(mode, certificate.value(), backends);
+  options.built_in = demo_config(mode, certificate.value(), backends, *market.value());
   Server* running = nullptr;
   std::thread checker;
   bool passed = true;

@@ -16,6 +16,7 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr int crowd_size = 100;
 constexpr std::chrono::seconds patience{10};
 constexpr std::string_view sample_key = "dGhlIHNhbXBsZSBub25jZQ==";  // RFC 6455 section 1.3
 constexpr ws::Mask any_mask = 0x5a17c3e9;
@@ -37,26 +38,35 @@ class Client {
  public:
   [[nodiscard]] static asio::awaitable<Result<std::unique_ptr<Client>>> open(
       asio::io_context& io, std::shared_ptr<const dial::Destination> proxy, net::DescriptorBudget& budget) {
+    auto opened = co_await handshake(io, proxy, budget, "/demo");
+    if (!opened) co_return opened.error();
+    std::unique_ptr<Client> client = std::move(opened.value());
+    auto hello = co_await client->receive();
+    if (!hello) co_return hello.error();
+    if (!hello.value().starts_with(greeting)) co_return unexpected("no greeting but " + hello.value());
+    client->backend_ = hello.value().substr(greeting.size());
+    co_return client;
+  }
+
+  [[nodiscard]] static asio::awaitable<Result<std::unique_ptr<Client>>> handshake(
+      asio::io_context& io, std::shared_ptr<const dial::Destination> proxy, net::DescriptorBudget& budget,
+      std::string path) {
     auto client = std::make_unique<Client>();
     const config::Address address = proxy->settings.backends.front().address;
     auto leg = co_await dial::connect(io, proxy, address, {}, budget, Clock::now() + patience);
     if (!leg) co_return leg.error();
     client->leg_ = std::move(leg.value());
     client->leg_->expires_at(Clock::now() + patience);
-    std::string request =
-        "GET /demo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
-        std::string(sample_key) + "\r\n\r\n";
+    std::string request = "GET " + path +
+                          " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
+                          std::string(sample_key) + "\r\n\r\n";
     auto answer = co_await dial::exchange(*client->leg_, std::move(request));
     if (!answer) co_return answer.error();
     const ws::ClientHandshake nothing_offered{};
     auto agreed = ws::check_answer(answer.value().head, nothing_offered, sample_key);
     if (!agreed) co_return unexpected(agreed.error().what);
     client->bytes_ = std::move(answer.value().behind);
-    auto hello = co_await client->receive();
-    if (!hello) co_return hello.error();
-    if (!hello.value().starts_with(greeting)) co_return unexpected("no greeting but " + hello.value());
-    client->backend_ = hello.value().substr(greeting.size());
     co_return client;
   }
 
@@ -163,11 +173,26 @@ asio::awaitable<bool> steps(asio::io_context& io, DemoAddresses addresses,
   if (again.value()->backend() == client.backend())
     co_return failed("new session", "on the dead backend"), false;
   step("a new session goes to a living backend, " + again.value()->backend());
+  std::vector<std::unique_ptr<Client>> crowd;
+  for (int n = 0; n < crowd_size; ++n) {
+    auto follower = co_await Client::handshake(io, towards(addresses.plain, ""), budget, "/market/btcusdt");
+    if (!follower) co_return failed("a feed's client", follower.error().what), false;
+    crowd.push_back(std::move(follower.value()));
+  }
+  for (const auto& each : crowd) {
+    auto news = co_await each->receive();
+    if (!news) co_return failed("the market feed", news.error().what), false;
+    if (!news.value().starts_with(R"({"stream":"btcusdt@)"))
+      co_return failed("the market feed", news.value()), false;
+  }
+  step(std::to_string(crowd_size) + " clients of the market feed get its prices");
   const auto metrics = admin::get({"http://" + addresses.admin, ""}, "/metrics");
   if (!metrics || metrics.value().body.find("holdfast_sessions{") == std::string::npos) {
     co_return failed("metrics", metrics ? "no holdfast_sessions" : metrics.error().what), false;
   }
-  step("http://" + addresses.admin + "/metrics counts them");
+  if (metrics.value().body.find("holdfast_feed_source_connections{feed=\"market\"} 1\n") == std::string::npos)
+    co_return failed("the market feed", "not one source connection"), false;
+  step("http://" + addresses.admin + "/metrics counts them, and one source connection for the feed");
   co_return true;
 }
 

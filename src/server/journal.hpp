@@ -50,6 +50,7 @@ class Journal final : public session::AccessSink, public session::WarningSink {
 
   void line(config::LogLevel level, std::string sentence) noexcept;
   void info(std::string sentence) noexcept { line(config::LogLevel::info, std::move(sentence)); }
+  void inform(std::string sentence) noexcept override { info(std::move(sentence)); }
   void warn(std::string sentence) noexcept override { line(config::LogLevel::warning, std::move(sentence)); }
   void error(std::string sentence) noexcept { line(config::LogLevel::error, std::move(sentence)); }
   [[nodiscard]] bool wants_access_records() const noexcept override {

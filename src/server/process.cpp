@@ -27,8 +27,8 @@ constexpr std::chrono::milliseconds drain_look_period{20};
 // Of a pump: some 30 messages.
 constexpr std::chrono::microseconds pump_slice{500};
 
-// Of one worker's three threads: epoll, eventfd, and a timerfd of the two that have one.
-constexpr std::uint64_t descriptors_per_worker = 8;
+// Of one worker's three threads: epoll, eventfd, a timerfd of the two that have one, an io_uring.
+constexpr std::uint64_t descriptors_per_worker = 9;
 
 // Kept free for listeners, logs, the admin port, probes and answers: a sixteenth, at least 64.
 std::uint64_t descriptor_reserve(std::uint64_t limit) {
@@ -113,6 +113,9 @@ bool Server::Process::start_planes(const config::Config& config) {
         n, planes_->registry.pump(n), journal_, journal_, marker, planes_->reroute_threads[n].get(),
         config.limits.hold_memory / workers, static_cast<std::uint32_t>(workers), &budget_}));
     around.shards.push_back(planes_->shards.back().get());
+    planes_->audiences.push_back(std::make_unique<feed::Audience>(*planes_->shards.back(), planes_->sources,
+                                                                  n, net::SendBatch::Mode::ring));
+    around.audiences.push_back(planes_->audiences.back().get());
   }
   planes_->listeners = std::make_unique<Listeners>(around.all);
   around.present = &present_;
@@ -141,6 +144,9 @@ bool Server::Process::start_planes(const config::Config& config) {
     beside.cells = &planes_->registry.setup(workers + n);
     planes_->reroute_threads[n]->start(std::move(beside));
   }
+  planes_->sources.start(
+      {&budget_, &journal_, [this](const std::string& name) { return find_destination(name); }},
+      around.audiences);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   journal_.info("holdfast " + std::string(release) + " (" + std::string(build_commit) + "), " +
                 std::to_string(workers) + " workers, " + std::to_string(budget_.usable()) +
@@ -296,6 +302,8 @@ void Server::Process::stop_planes() {
     for (const auto& thread : *threads) thread->stop();
     for (const auto& thread : *threads) thread->join();
   }
+  planes_->sources.stop();
+  planes_->sources.join();
   for (const auto& shard : planes_->shards) {
     shard->send(std::make_unique<session::CutSessions>());
     shard->stop();
@@ -306,6 +314,7 @@ void Server::Process::stop_planes() {
   // dies with its shard is cut without a word and asks nobody.
   planes_->setup_threads.clear();
   planes_->reroute_threads.clear();
+  planes_->audiences.clear();
   planes_->shards.clear();
 }
 

@@ -12,6 +12,7 @@
 #include "holdfast/admin/control.hpp"
 #include "holdfast/admin/server.hpp"
 #include "holdfast/discover/discovery.hpp"
+#include "holdfast/feed/source_thread.hpp"
 #include "holdfast/frontend/setup_thread.hpp"
 #include "holdfast/metrics/registry.hpp"
 #include "holdfast/probe/prober.hpp"
@@ -74,6 +75,7 @@ class Server::Process final : public admin::Control,
 
   void commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
               std::vector<Listeners::Bound> bound);
+  void apply_feeds(const config::Config& now);
   void end_sessions_of_gone_upstreams(const config::Config& now);
   void apply(const config::Config& config, admin::ReloadOutcome& outcome);
   void log_reload(const admin::ReloadOutcome& outcome, Clock::duration took);
@@ -86,6 +88,8 @@ class Server::Process final : public admin::Control,
   [[nodiscard]] metrics::Sample sample() const;
   [[nodiscard]] nlohmann::json backend_status(const upstream::Backend& backend) const;
   [[nodiscard]] std::uint64_t connections() const;
+  /// Of the present snapshot; any thread.
+  [[nodiscard]] std::shared_ptr<const dial::Destination> find_destination(const std::string& upstream) const;
 
   /// To all shards, `most` in even parts.
   void tell_to_move(const Movements::Backends& from, Cause cause, std::uint64_t most);
@@ -125,7 +129,9 @@ struct Server::Process::Planes {
 
   metrics::Registry registry;
   Lasting lasting;
+  feed::SourceThread sources;
   std::vector<std::unique_ptr<session::Shard>> shards;
+  std::vector<std::unique_ptr<feed::Audience>> audiences;  ///< one per shard
   std::vector<std::thread> pump_threads;
   std::vector<std::unique_ptr<frontend::SetupThread>> setup_threads;
   std::vector<std::unique_ptr<frontend::SetupThread>> reroute_threads;  ///< one per shard

@@ -82,12 +82,23 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   for (const auto& destination : serving->destinations) destination->upstream->state().changed();
   planes_->lasting.backends.set_members(members_of(config));
   end_sessions_of_gone_upstreams(config);
+  apply_feeds(config);
   // After the snapshot, from which the moves pick.
   movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
   // good.
   planes_->listeners->open(std::move(bound));
   config_ = std::move(config);
+}
+
+void Server::Process::apply_feeds(const config::Config& now) {
+  feed::SourceThread::Feeds feeds;
+  for (const config::Feed& settings : now.feeds) {
+    feed::FeedState& state = planes_->lasting.feed(settings.name, planes_->registry);
+    state.apply(settings);
+    feeds.emplace_back(&state, settings);
+  }
+  planes_->sources.apply(std::move(feeds), now.shutdown_timeout);
 }
 
 void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) {

@@ -4,6 +4,7 @@
 
 #include "holdfast/config/diff.hpp"
 #include "server/auth_status.hpp"
+#include "server/feed_status.hpp"
 #include "server/panic.hpp"
 #include "server/process.hpp"
 #include "server/protection_status.hpp"
@@ -171,7 +172,7 @@ admin::Ready Server::Process::ready(const std::optional<std::string>& route) {
     if (destination->upstream->panics()) ready.details.push_back(panic_sentence(*destination->upstream));
   }
   for (const frontend::RouteEntry& entry : serving->routes) {
-    const bool eligible = entry.destination->upstream->has_eligible();
+    const bool eligible = entry.feed != nullptr || entry.destination->upstream->has_eligible();
     const std::string& name = entry.state->name();
     if (!eligible)
       ready.details.push_back("route " + name + ": upstream " + entry.destination->upstream->name() +
@@ -219,7 +220,8 @@ nlohmann::json Server::Process::status() {
   nlohmann::json routes = nlohmann::json::array();
   for (const frontend::RouteEntry& route : serving->routes) {
     routes.push_back({{"name", route.state->name()},
-                      {"upstream", route.destination->upstream->name()},
+                      {"upstream", route.feed == nullptr ? route.destination->upstream->name() : ""},
+                      {"feed", route.feed == nullptr ? "" : route.feed->name()},
                       {"auth", auth_status(route)},
                       {"protection", protection_status(route)}});
   }
@@ -262,7 +264,7 @@ nlohmann::json Server::Process::status() {
           {"listeners", std::move(listeners)},
           {"routes", std::move(routes)},
           {"upstreams", std::move(upstreams)},
-          {"feeds", nlohmann::json::array()}};
+          {"feeds", feeds_status(config_, planes_->lasting, planes_->sources)}};
 }
 
 void Server::Process::flipped(const probe::Flip& flip) {
@@ -277,6 +279,15 @@ void Server::Process::flipped(const probe::Flip& flip) {
     journal_.info(what);
     movements_.comes(*flip.backend);
   }
+}
+
+std::shared_ptr<const dial::Destination> Server::Process::find_destination(
+    const std::string& upstream) const {
+  const auto serving = present_.get();
+  for (const auto& destination : serving->destinations) {
+    if (destination->settings.name == upstream) return destination;
+  }
+  return nullptr;
 }
 
 std::uint64_t Server::Process::connections() const {

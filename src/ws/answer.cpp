@@ -83,6 +83,14 @@ Judged<Agreement> check_answer(const ResponseHead& head, const ClientHandshake& 
   return agreement;
 }
 
+std::string build_own_answer(const Agreement& agreement, std::string_view client_key) {
+  std::string out = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+  append_field(out, "Sec-WebSocket-Accept", accept_key(client_key));
+  if (!agreement.extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", agreement.extensions);
+  if (!agreement.subprotocol.empty()) append_field(out, "Sec-WebSocket-Protocol", agreement.subprotocol);
+  return out.append("\r\n");
+}
+
 std::string build_client_answer(const ResponseHead& head, const Agreement& agreement,
                                 std::string_view client_key, std::span<const ExtraField> extra) {
   constexpr std::string_view dropped[] = {"Sec-WebSocket-Accept", "Sec-WebSocket-Extensions",

@@ -150,4 +150,15 @@ std::uint8_t allowed_rsv(std::span<const Extension> answer) noexcept {
   return std::all_of(answer.begin(), answer.end(), is_deflate) ? rsv1 : rsv_all;
 }
 
+bool takes_lone_messages(std::span<const Extension> offer) noexcept {
+  const auto fits = [](const Extension& each) {
+    if (each.name != "permessage-deflate") return false;
+    for (const ExtensionParameter& parameter : each.parameters) {
+      if (parameter.name == "server_max_window_bits" && parameter.value != "15") return false;
+    }
+    return true;
+  };
+  return std::any_of(offer.begin(), offer.end(), fits);
+}
+
 }  // namespace holdfast::ws

@@ -19,7 +19,8 @@ SELDOM = {"holdfast_reroutes_total", "holdfast_ejections_total", "holdfast_disco
 
 # Some series are only of routes that ask who their clients are.
 ROUTES = [{"name": "guarded", "host": "guarded.test", "auth": {"forward_auth": {"url": "http://127.0.0.1:1/"}}},
-          {"name": "all"}]
+          {"name": "quotes", "host": "quotes.test", "feed": "quotes"}, {"name": "all"}]
+FEEDS = [{"name": "quotes", "source": {"urls": ["ws://127.0.0.1:1/"]}}]
 
 
 def one_session(proxy, path="/chat?token=secret"):
@@ -82,7 +83,7 @@ def test_frames_messages_and_bytes_move_while_the_session_is_open(start, backend
 def test_promtool_accepts_the_metrics(start, backend):
     if not shutil.which("promtool"):
         pytest.skip("promtool (package prometheus) is not installed")
-    proxy = start(harness.config_for(backend(fake.echo).address, upstream={"probe": {"interval": "50ms"}}, routes=ROUTES))
+    proxy = start(harness.config_for(backend(fake.echo).address, upstream={"probe": {"interval": "50ms"}}, routes=ROUTES, feeds=FEEDS))
     one_session(proxy)
     harness.eventually(lambda: proxy.metric("holdfast_probe_total") > 0)
     result = subprocess.run(["promtool", "check", "metrics"], input=proxy.get("/metrics")[1], text=True,
@@ -104,7 +105,7 @@ def test_dashboard_and_alerts_know_exactly_the_exported_names(start, backend, au
     listener = {"tls": {"certificates": [{"chain": str(chain), "key": str(key)}]}}
     balancing = {"sticky": {}, "queue": {"length": 1}}
     proxy = start(harness.config_for(backend(fake.echo).address, listener=listener, upstream=balancing,
-                                     routes=ROUTES))
+                                     routes=ROUTES, feeds=FEEDS))
     wire.open_session(proxy.public, tls=trust, server_name="names.test").close()  # series that come with an end
     harness.eventually(lambda: proxy.metric("holdfast_session_ends_total") == 1)
     exported = set(re.findall(r"^# TYPE (holdfast_\w+|process_\w+) ", proxy.get("/metrics")[1], re.M))

@@ -13,6 +13,7 @@
 #include "holdfast/config/match.hpp"
 #include "holdfast/config/origin.hpp"
 #include "holdfast/dial/dial.hpp"
+#include "holdfast/feed/state.hpp"
 #include "holdfast/frontend/route_auth.hpp"
 #include "holdfast/net/tls.hpp"
 #include "holdfast/session/handover.hpp"
@@ -44,7 +45,9 @@ struct RouteEntry {
   config::PathPattern path;
   std::vector<std::string> listeners;  ///< names; empty = all
   session::RouteState* state = nullptr;
-  std::shared_ptr<const dial::Destination> destination;
+  std::shared_ptr<const dial::Destination> destination;  ///< null where it leads to a feed
+  feed::FeedState* feed = nullptr;
+  std::shared_ptr<const config::Feed> feed_settings;
   std::vector<config::OriginPattern> origins;  ///< empty = any
   config::RouteProtection::Origin require_origin = config::RouteProtection::Origin::optional;
   config::Access access;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "holdfast/auth/ruling.hpp"
+#include "holdfast/feed/audience.hpp"
 #include "holdfast/frontend/serving.hpp"
 #include "holdfast/metrics/cells.hpp"
 #include "holdfast/net/socket.hpp"
@@ -54,6 +55,7 @@ class SetupThread final : public session::RerouteDesk {
     session::AccessSink* access = nullptr;
     session::WarningSink* log = nullptr;
     std::vector<session::Shard*> shards;
+    std::vector<feed::Audience*> audiences;  ///< those of the shards, in their order
     std::vector<SetupThread*> all;  ///< all setup threads, this one too: who shares an exclusive socket
     std::uint32_t tls_handshakes = 64;
   };

@@ -35,6 +35,12 @@ struct Extension {
 [[nodiscard]] std::optional<std::string> fault_in_answer(std::span<const Extension> offer,
                                                          std::span<const Extension> answer);
 
+// What an end point of ours answers to an offer of permessage-deflate (RFC 7692) that takes messages which
+// are each deflated by itself with a window of 15 bits, so that one message can be the same for many clients.
+inline constexpr std::string_view lone_messages =
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+[[nodiscard]] bool takes_lone_messages(std::span<const Extension> offer) noexcept;
+
 // Reserved bits that frames may carry after this answer: 0x40 for permessage-deflate alone; all
 // three when an extension is agreed whose rules we do not know.
 [[nodiscard]] std::uint8_t allowed_rsv(std::span<const Extension> answer) noexcept;

@@ -113,6 +113,9 @@ struct Agreement {
                                               std::string_view client_key,
                                               std::span<const ExtraField> extra = {});
 
+// The 101 of an end point of our own.
+[[nodiscard]] std::string build_own_answer(const Agreement& agreement, std::string_view client_key);
+
 // A non-101 answer for the client: always HTTP/1.1 with Connection: close. Body framing is kept, so
 // the body's bytes are to be passed on exactly as they come, up to the end that head.body() tells.
 [[nodiscard]] std::string build_relayed_head(const ResponseHead& head);

@@ -1,0 +1,68 @@
+// The handshake of a client that is for a feed: we are the end point, no backend has a say.
+
+#include <algorithm>
+
+#include "frontend/connection.hpp"
+#include "frontend/identity.hpp"
+
+namespace holdfast::frontend {
+
+namespace asio = boost::asio;
+using metrics::HandshakeResult;
+
+namespace {
+
+// Browsers give up where they offer some and none is chosen.
+std::string choose_subprotocol(const ws::ClientHandshake& request, const config::Feed& feed,
+                               const std::string& bearer) {
+  if (std::ranges::find(request.subprotocols, feed.source.subprotocol) != request.subprotocols.end())
+    return feed.source.subprotocol;
+  if (!request.subprotocols.empty()) return request.subprotocols.front();
+  return bearer;
+}
+
+}  // namespace
+
+asio::awaitable<void> Connection::join_feed() {
+  const config::Feed& settings = *route_->feed_settings;
+  const bool packs = settings.compression == config::FeedCompression::deflate &&
+                     ws::takes_lone_messages(request_->extensions);
+  agreement_.subprotocol = choose_subprotocol(*request_, settings, admission_.bearer);
+  agreement_.extensions = packs ? ws::lone_messages : "";
+  const std::string answer_text = ws::build_own_answer(agreement_, request_->key);
+  client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
+  auto written = co_await client_->write_all(answer_text);
+  if (!written) {
+    leave("closed before its answer");
+    co_return;
+  }
+  const auto took = Clock::now() - accepted_at_;
+  cells().handshake(HandshakeResult::accepted);
+  around().cells->handshake_duration.observe(took);
+  const auto& shards = around().shards;
+  const auto fewest =
+      std::ranges::min_element(shards, {}, [](const session::Shard* shard) { return shard->load(); });
+  auto joining = std::make_unique<feed::Joining>();
+  joining->client = client_->release();
+  joining->listener_seat = *std::move(listener_seat_);
+  joining->route = route_->state;
+  joining->open_sessions =
+      route_->open_sessions[serving_->index_of(*listener_)][(*fewest)->surroundings().pump_thread];
+  joining->story.client = net::to_text(peer_);
+  joining->story.listener = listener_->settings.name;
+  joining->story.host = request_->host;
+  joining->story.path = request_->path;
+  joining->story.handshake_ms =
+      static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count());
+  joining->id = random_session_id(thread_.randomness());
+  joining->early = std::move(behind_request_);
+  joining->feed = route_->feed;
+  joining->channel = config::fill(settings.channel, route_->path.captures(request_->path));
+  joining->form = packs ? feed::Form::packed : feed::Form::plain;
+  joining->token_lasts_100ms =
+      token_lasts_100ms(admission_, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
+  (*fewest)->expect_one();
+  around().audiences[static_cast<std::size_t>(fewest - shards.begin())]->send(std::move(joining));
+}
+
+}  // namespace holdfast::frontend
