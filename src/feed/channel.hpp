@@ -2,7 +2,9 @@
 // A channel as one pump thread knows it: its log, and who follows it from where.
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/feed/items.hpp"
@@ -37,12 +39,51 @@ struct Channel {
 
 /// One subscriber's place in one channel.
 struct Subscription {
+  static constexpr std::uint32_t none = UINT32_MAX;
+
   Channel* channel = nullptr;
-  Sequence next = 0;        ///< to be sent
-  Sequence fresh = 0;       ///< what comes from here on has come since it joined
-  std::uint32_t place = 0;  ///< in channel->followers
-  bool joined = false;      ///< the channel was open, `next` counts
-  bool due = false;         ///< in the subscriber's list of those with something new
+  Sequence next = 0;              ///< to be sent
+  Sequence fresh = 0;             ///< what comes from here on has come since it joined
+  std::uint32_t place = 0;        ///< in channel->followers
+  std::uint32_t next_due = none;  ///< behind it in the DueList
+  bool joined = false;            ///< the channel was open, `next` counts
+  bool due = false;               ///< in the DueList
+};
+
+/// Which of a subscriber's subscriptions have something new, in the order in which that came. It lives in
+/// them, so that most subscribers, who have one, pay nothing for it.
+class DueList {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return first_ == Subscription::none; }
+  void push(std::span<Subscription> all, std::uint32_t number) noexcept {
+    if (std::exchange(all[number].due, true)) return;
+    all[number].next_due = Subscription::none;
+    (empty() ? first_ : all[last_].next_due) = number;
+    last_ = number;
+  }
+  /// Until `visit(number)` is false; then `all` may be gone.
+  template <class Visit>
+  void walk(std::span<Subscription> all, Visit visit) const {
+    for (std::uint32_t number = first_; number != Subscription::none;) {
+      if (!visit(number)) return;
+      number = all[number].next_due;
+    }
+  }
+  template <class Keep>
+  void keep_if(std::span<Subscription> all, Keep keep) noexcept {
+    std::uint32_t number = std::exchange(first_, Subscription::none);
+    while (number != Subscription::none) {
+      const std::uint32_t next = all[number].next_due;
+      all[number].due = false;
+      if (keep(all[number])) push(all, number);
+      number = next;
+    }
+  }
+  void clear() noexcept { first_ = Subscription::none; }
+
+ private:
+  std::uint32_t first_ = Subscription::none;
+  std::uint32_t last_ = Subscription::none;
 };
 
 /// Where a subscriber begins that joins now.

@@ -32,30 +32,25 @@ void Subscriber::watch() noexcept {
 
 void Subscriber::look_at_lag(Tick now, std::uint32_t& wait_ms) noexcept {
   if (!marked_) return;
-  for (const std::uint32_t number : due_) {
+  const std::uint32_t watched = elapsed_ms(slow_since_, now);
+  const std::uint64_t taken = to_client_.frames - taken_at_mark_;
+  bool is_over = true;  // each window
+  bool is_open = true;
+  due_.walk(subscriptions_, [&](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
     const config::Slow& slow = place.channel->rules.slow;
     const auto window = static_cast<std::uint32_t>(slow.window.count());
-    const std::uint32_t watched = elapsed_ms(slow_since_, now);
-    if (watched < window) {
-      wait_ms = std::min(wait_ms, window - watched);
-      continue;
-    }
+    wait_ms = std::min(wait_ms, watched < window ? window - watched : window);
+    is_over = is_over && watched >= window;
+    if (watched < window) return true;
     const Log& log = place.channel->log;
-    const std::uint64_t taken = to_client_.frames - taken_at_mark_;
     const bool crawls = taken * 1000 < std::uint64_t{slow.floor} * watched || taken == 0;
     const bool is_behind = place.next < log.begin() ||
                            (place.next < log.end() && Clock::now() - log.at(place.next).came > slow.behind);
-    if (crawls && is_behind && !help(place, place.channel->rules.on_lag)) return;
-  }
-  if (elapsed_ms(slow_since_, now) < 100) return;
-  bool is_over = true;
-  for (const std::uint32_t number : due_) {
-    const auto window = static_cast<std::uint32_t>(subscriptions_[number].channel->rules.slow.window.count());
-    is_over = is_over && elapsed_ms(slow_since_, now) >= window;
-    wait_ms = std::min(wait_ms, window);
-  }
-  if (!is_over) return;
+    is_open = !crawls || !is_behind || help(place, place.channel->rules.on_lag);
+    return is_open;
+  });
+  if (!is_open || !is_over) return;
   slow_since_ = now;
   taken_at_mark_ = to_client_.frames;
 }

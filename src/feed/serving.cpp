@@ -13,10 +13,7 @@ constexpr std::size_t most_bytes_per_send = 64UL * 1024;
 void Subscriber::mark_due(std::uint32_t subscription) {
   Subscription& place = subscriptions_[subscription];
   if (!place.joined) return;
-  if (!place.due) {
-    place.due = true;
-    due_.push_back(subscription);
-  }
+  due_.push(subscriptions_, subscription);
   if (is_blocked()) return watch();
   if (waits_ || phase_ != Phase::open) return;
   waits_ = true;
@@ -28,26 +25,30 @@ bool Subscriber::plan(Plan& plan) noexcept {
   plan.piece_count = 0;
   plan.bytes = 0;
   if (phase_ != Phase::open || is_blocked()) return false;
-  for (const std::uint32_t number : due_) {
+  bool goes_on = true;
+  due_.walk(subscriptions_, [&](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
     const Channel& channel = *place.channel;
     // Fallen out of the ring while it was blocked.
-    if (place.next < channel.log.begin() && !help(place, channel.rules.on_lag)) return false;
-    if (place.next >= channel.log.end()) continue;
-    const auto& helping =
-        audience_.helping(*place.channel, place.next, form_, most_bytes_per_send - plan.bytes);
-    if (plan.piece_count + helping.piece_count > most_pieces) break;
-    if (plan.bytes != 0 && plan.bytes + helping.bytes > most_bytes_per_send) break;
-    for (std::size_t n = 0; n < helping.piece_count; ++n) plan.pieces[plan.piece_count++] = helping.pieces[n];
-    plan.steps.push_back({number, place.next, helping.next, helping.bytes});
-    plan.bytes += helping.bytes;
-    if (plan.bytes >= most_bytes_per_send) break;
-  }
-  if (plan.bytes == 0) {
-    for (const std::uint32_t number : due_) subscriptions_[number].due = false;
-    due_.clear();
-  }
+    goes_on = place.next >= channel.log.begin() || help(place, channel.rules.on_lag);
+    return goes_on && (place.next >= channel.log.end() || add(plan, number));
+  });
+  if (!goes_on) return false;
+  if (plan.bytes == 0) due_.keep_if(subscriptions_, [](const Subscription&) { return false; });
   return plan.bytes != 0;
+}
+
+// False: there is no room for more.
+bool Subscriber::add(Plan& plan, std::uint32_t number) {
+  const Subscription& place = subscriptions_[number];
+  const auto& helping =
+      audience_.helping(*place.channel, place.next, form_, most_bytes_per_send - plan.bytes);
+  if (plan.piece_count + helping.piece_count > most_pieces) return false;
+  if (plan.bytes != 0 && plan.bytes + helping.bytes > most_bytes_per_send) return false;
+  for (std::size_t n = 0; n < helping.piece_count; ++n) plan.pieces[plan.piece_count++] = helping.pieces[n];
+  plan.steps.push_back({number, place.next, helping.next, helping.bytes});
+  plan.bytes += helping.bytes;
+  return plan.bytes < most_bytes_per_send;
 }
 
 void Subscriber::served(std::span<const Step> steps, std::size_t bytes, net::IoResult result) noexcept {
@@ -58,11 +59,8 @@ void Subscriber::served(std::span<const Step> steps, std::size_t bytes, net::IoR
   } else {
     keep_rest(steps, result.bytes);
   }
-  std::erase_if(due_, [this](std::uint32_t number) {
-    Subscription& place = subscriptions_[number];
-    place.due = place.next < place.channel->log.end();
-    return !place.due;
-  });
+  due_.keep_if(subscriptions_,
+               [](const Subscription& place) { return place.next < place.channel->log.end(); });
   if (due_.empty()) {
     marked_ = false;
   } else if (!is_blocked()) {
@@ -102,10 +100,10 @@ void Subscriber::keep_rest(std::span<const Step> steps, std::size_t taken) noexc
 
 void Subscriber::after_pause() noexcept {
   if (phase_ != Phase::open || is_blocked()) return;
-  for (const std::uint32_t number : due_) {
+  due_.walk(subscriptions_, [this](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
-    if (place.channel->rules.on_lag == config::OnLag::conflate) (void)help(place, config::OnLag::conflate);
-  }
+    return place.channel->rules.on_lag != config::OnLag::conflate || help(place, config::OnLag::conflate);
+  });
   if (due_.empty() || waits_) return;
   waits_ = true;
   audience_.serve(*this);

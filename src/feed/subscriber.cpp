@@ -369,7 +369,6 @@ void Subscriber::check_invariants() const noexcept {
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
   assert(phase_ == Phase::open || subscriptions_.empty());
   assert((phase_ == Phase::gone) == (leg_ == nullptr));
-  for (const std::uint32_t number : due_) assert(subscriptions_[number].due && subscriptions_[number].joined);
   for (const Subscription& each : subscriptions_) {
     if (!each.joined) continue;
     assert(each.next <= each.channel->log.end());

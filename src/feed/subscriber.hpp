@@ -103,6 +103,7 @@ class Subscriber final : public net::Handler, private Timer {
   [[nodiscard]] bool is_blocked() const noexcept { return blocked_ || out_ != nullptr; }
 
   // serving.cpp
+  [[nodiscard]] bool add(Plan& plan, std::uint32_t number);
   void advance(const Step& step, Sequence to, std::size_t bytes) noexcept;
   void keep_rest(std::span<const Step> steps, std::size_t taken) noexcept;
   void after_pause() noexcept;
@@ -132,10 +133,10 @@ class Subscriber final : public net::Handler, private Timer {
   session::ListenerSeat listener_seat_;
   session::PackedStory story_;
   std::vector<Subscription> subscriptions_;
-  std::vector<std::uint32_t> due_;  ///< subscriptions with something new; where there is one only, not used
-  BufferPtr out_;                   ///< begun and not taken, then control frames
-  BufferPtr carry_;                 ///< of an incomplete frame of its own
-  BufferPtr incoming_;              ///< its message under way, where messages are of use
+  DueList due_;
+  BufferPtr out_;       ///< begun and not taken, then control frames
+  BufferPtr carry_;     ///< of an incomplete frame of its own
+  BufferPtr incoming_;  ///< its message under way, where messages are of use
   session::SessionId id_;
   session::Traffic from_client_;
   session::Traffic to_client_;
