@@ -98,7 +98,7 @@ def test_a_reload_changes_where_new_connections_come_from(start, backend):
     with wire.open_session(proxy.public) as old:
         config["upstreams"][0]["source"] = ["127.0.0.3"]
         proxy.reload(config)
-        assert "upstream main changed: source" in proxy.log()
+        harness.eventually(lambda: "upstream main changed: source" in proxy.log(), what="the change in the log")
         sessions(proxy, 1)
         assert seen.sources == ["127.0.0.2", "127.0.0.3"]
         old.send(wire.frame(wire.TEXT, b"hi"))
