@@ -80,7 +80,9 @@ std::string check_report(const LoadResult& result) {
   std::string out;
   for (const Problem& problem : result.problems) append(out, result.file, "", problem);
   for (const Problem& problem : result.warnings) append(out, result.file, "warning: ", problem);
-  if (!result.config) return out + count_of(result.problems.size(), "error") + "\n";
+  // What was found beyond the syntax counts, too.
+  if (!result.config || !result.problems.empty())
+    return out + count_of(result.problems.size(), "error") + "\n";
   const Config& config = *result.config;
   for (const Route& route : config.routes) {
     if (route.auth) out += result.file + ": route " + route.name + " asks for " + summary(*route.auth) + "\n";

@@ -21,17 +21,22 @@ std::shared_ptr<const dial::Destination> destination_of(const config::SourceUrl&
   auto destination = std::make_shared<dial::Destination>();
   destination->settings.connect_timeout = settings.connect_timeout;
   if (url.scheme != config::SourceUrl::Scheme::wss) return destination;
+  auto made = source_tls(settings);
+  if (made)
+    destination->tls = std::move(made.value());  // else the strand refuses; the blueprint has tried it
+  return destination;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const net::TlsClient>> source_tls(const config::Source& settings) {
   config::UpstreamTls tls;
   tls.verify = settings.tls.verify == config::SourceTls::Verify::yes ? config::UpstreamTls::Verify::yes
                                                                      : config::UpstreamTls::Verify::no;
   tls.ca = {settings.tls.ca, settings.tls.ca_pem};
   tls.server_name = settings.tls.server_name;
-  auto made = net::TlsClient::create(tls);
-  if (made) destination->tls = std::move(made.value());  // the blueprint has tried it before
-  return destination;
+  return net::TlsClient::create(tls);
 }
-
-}  // namespace
 
 Line::Line(SourceThread& thread, FeedState& feed, Receiver& receiver, const config::Feed& settings,
            std::string channel)

@@ -118,6 +118,7 @@ asio::awaitable<void> Strand::run(Self self) {
       ++self->url_;
     }
     self->leg_.reset();
+    self->writes_ = false;
     self->seat_ = {};
     self->unsent_.clear();
     self->unsent_bytes_ = 0;
@@ -149,6 +150,8 @@ Result<void> Strand::choose() {
   }
   const config::SourceUrl& url = settings_.urls[url_ % settings_.urls.size()];
   destination_ = destinations_[url_ % settings_.urls.size()];
+  if (url.scheme == config::SourceUrl::Scheme::wss && destination_->tls == nullptr)
+    return failed(Failure::tls, url.url + ": no TLS can be had with this configuration");
   address_ = url.address;
   host_ = url.host;
   target_ = url.target;

@@ -14,6 +14,7 @@ namespace {
 
 // Below it the ring costs more than it saves.
 constexpr std::size_t least_for_ring = 4;
+constexpr int most_tries = 1000;
 constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
 
 std::size_t bytes_of(Leg::Pieces pieces) noexcept {
@@ -96,10 +97,16 @@ void SendBatch::send_by_ring() noexcept {
     ++submitted;
   }
   unsigned done = 0;
-  while (done < submitted) {
+  for (int tries = 0; done < submitted; ++tries) {
     // They don't wait, so all are done when the call returns.
     const int outcome = io_uring_submit_and_wait(&mine.ring, submitted - done);
-    if (outcome < 0 && outcome != -EINTR && outcome != -EAGAIN && outcome != -EBUSY) break;
+    const bool may_pass = outcome == -EINTR || outcome == -EAGAIN || outcome == -EBUSY;
+    if (outcome < 0 && (!may_pass || tries == most_tries)) {
+      // What it still has must not be sent from memory that is gone: those legs have failed.
+      ring_.reset();
+      mode_ = Mode::sends;
+      return;
+    }
     io_uring_cqe* result = nullptr;
     unsigned head = 0;
     unsigned seen = 0;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "holdfast/config/diff.hpp"
+#include "holdfast/feed/source_thread.hpp"
 #include "holdfast/server/server.hpp"
 
 namespace holdfast::server {
@@ -138,6 +139,19 @@ frontend::RouteEntry draw_route(const config::Config& config, const config::Rout
   return entry;
 }
 
+// Each channel makes its own later, and can only say that it can't.
+void check_sources(const config::Config& config, std::vector<config::Problem>& problems) {
+  for (std::size_t n = 0; n < config.feeds.size(); ++n) {
+    const config::Source& source = config.feeds[n].source;
+    const bool has_tls = std::ranges::any_of(source.urls, [](const config::SourceUrl& each) {
+      return each.scheme == config::SourceUrl::Scheme::wss;
+    });
+    if (!has_tls) continue;
+    const auto made = feed::source_tls(source);
+    if (!made) problems.push_back({"feeds[" + std::to_string(n) + "].source.tls", made.error().what});
+  }
+}
+
 }  // namespace
 
 std::string random_bytes() {
@@ -211,6 +225,7 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
     serving->routes.push_back(draw_route(config, config.routes[n], lasting, registry, *serving, by_name,
                                          "routes[" + std::to_string(n) + "]", blueprint.problems));
   }
+  check_sources(config, blueprint.problems);
   if (blueprint.problems.empty()) blueprint.serving = std::move(serving);
   return blueprint;
 }

@@ -40,6 +40,19 @@ def test_check_tells_line_and_column_of_broken_json(tmp_path):
     assert "line 3" in result.stdout + result.stderr
 
 
+def test_check_finds_certificates_that_openssl_does_not_read(tmp_path):
+    """Story: such errors were told, with "is valid" below them; and a wss:// source with a bad ca was dialled in plain."""
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    result = check(tmp_path, {
+        "listeners": [{"bind": "127.0.0.1:0"}],
+        "feeds": [{"name": "f", "source": {"urls": ["wss://127.0.0.1:1/"], "tls": {"ca": str(tmp_path / "ca.pem")}}}],
+        "routes": [{"path": "/f", "feed": "f"}]})
+    assert result.returncode == 2
+    told = result.stdout + result.stderr
+    assert "feeds[0].source.tls" in told and "1 error" in told
+    assert "is valid" not in told
+
+
 def test_check_of_a_missing_file_is_2(tmp_path):
     result = harness.run("check", "-c", tmp_path / "absent.json")
     assert result.returncode == 2

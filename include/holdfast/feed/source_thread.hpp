@@ -24,6 +24,9 @@ namespace holdfast::feed {
 
 class Line;
 
+/// How sources with wss:// URLs are spoken to; an Error names what is wrong with the file.
+[[nodiscard]] Result<std::shared_ptr<const net::TlsClient>> source_tls(const config::Source& settings);
+
 /// For people: a channel's source as /status tells it.
 struct SourceView {
   std::string channel;
