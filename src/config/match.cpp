@@ -198,4 +198,41 @@ std::string fill(std::string_view text, const std::vector<PathPattern::Capture>&
   return out;
 }
 
+std::string fill_target(std::string_view target, const std::vector<PathPattern::Capture>& captures) {
+  const std::size_t query = std::min(target.find('?'), target.size());
+  std::string out = fill(target.substr(0, query), captures);
+  std::vector<std::string> encoded;  // the captures of these point into them
+  encoded.reserve(captures.size());
+  std::vector<PathPattern::Capture> safe;
+  for (const auto& [name, value] : captures) {
+    std::string& text = encoded.emplace_back();
+    for (const char c : value) {
+      if (c == '&') {
+        text += "%26";
+      } else if (c == '=') {
+        text += "%3D";
+      } else if (c == '+') {
+        text += "%2B";
+      } else if (c == ';') {
+        text += "%3B";
+      } else {
+        text += c;
+      }
+    }
+    safe.emplace_back(name, text);
+  }
+  return out + fill(target.substr(query), safe);
+}
+
+bool is_dot_segment(std::string_view segment) noexcept {
+  std::size_t dots = 0;
+  while (!segment.empty()) {
+    const bool is_encoded = segment.starts_with("%2e") || segment.starts_with("%2E");
+    if (!is_encoded && segment[0] != '.') return false;
+    segment.remove_prefix(is_encoded ? 3 : 1);
+    ++dots;
+  }
+  return dots == 1 || dots == 2;
+}
+
 }  // namespace holdfast::config

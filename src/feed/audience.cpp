@@ -96,6 +96,7 @@ void Audience::drop_if_empty(Channel& channel) noexcept {
   channel.is_listed_as_left = false;
   if (!channel.followers.empty()) return;
   if (channel.is_orphan) {
+    std::erase(grown_, &channel);
     std::erase_if(orphans_, [&](const auto& each) { return each.get() == &channel; });
     return;
   }
@@ -103,18 +104,25 @@ void Audience::drop_if_empty(Channel& channel) noexcept {
   hub_.leave(channel.feed, channel.id, index_);
   by_id_.erase(channel.id);
   if (helped_ == &channel) helped_ = nullptr;
+  std::erase(grown_, &channel);
   channels_.erase({&channel.feed, channel.key});
 }
 
 void Audience::forward(Channel& channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept {
-  if (channel.id != 0) return hub_.forward(channel.feed, channel.id, opcode, std::move(message));
-  channel.said_before_bytes += message.size();
-  if (channel.said_before_bytes <= Channel::most_said_before)
-    channel.said_before.push_back({opcode, std::move(message)});
+  metrics::Counter& dropped = channel.feed.cells(shard_.surroundings().pump_thread).forwards_dropped;
+  if (channel.id != 0) {
+    if (!hub_.forward(channel.feed, channel.id, opcode, std::move(message))) dropped.add();
+    return;
+  }
+  const std::size_t cost = message.size() + sizeof(Channel::Said);
+  if (channel.is_orphan || channel.said_before_bytes + cost > Channel::most_said_before) return dropped.add();
+  channel.said_before_bytes += cost;
+  channel.said_before.push_back({opcode, std::move(message)});
 }
 
 void Audience::note_change(Channel& channel) noexcept {
   if (helped_ == &channel) helped_ = nullptr;
+  if (!std::exchange(channel.is_grown, true)) grown_.push_back(&channel);
   if (std::ranges::find(touched_, &channel.feed) == touched_.end()) touched_.push_back(&channel.feed);
   for (const Channel::Follower& each : channel.followers) each.who->mark_due(each.subscription);
 }
@@ -125,7 +133,6 @@ void Audience::take(const Batch& batch) noexcept {
     if (found == by_id_.end()) continue;
     Channel& channel = *found->second;
     for (const Log::Part& part : piece.parts) channel.log.append(part.chunk, part.frames);
-    channel.log.trim(channel.rules.retention, turn_time_);
     note_change(channel);
   }
 }
@@ -144,7 +151,7 @@ void Audience::take(Opened& opened) noexcept {
   for (const Log::Part& part : opened.parts) channel.log.append(part.chunk, part.frames);
   by_id_[channel.id] = &channel;
   for (Channel::Said& each : std::exchange(channel.said_before, {}))
-    hub_.forward(channel.feed, channel.id, each.opcode, std::move(each.message));
+    forward(channel, each.opcode, std::move(each.message));
   for (const Channel::Follower& each : channel.followers) each.who->opened(each.subscription);
   if (channel.followers.empty()) note_left(channel);
   if (!armed()) shard_.loop().timers().arm(*this, shard_.loop().now() + trim_period_ms);
@@ -265,18 +272,33 @@ void Audience::check_invariants() {
   assert(subscriptions == followers);
 }
 
+// After everybody was served: who keeps up loses nothing, however large what has come is against the ring.
+void Audience::trim(Channel& channel, TimePoint now) noexcept {
+  Sequence floor = channel.log.end();
+  if (channel.log.bytes() > channel.rules.retention.bytes) {
+    for (const Channel::Follower& each : channel.followers) {
+      const Subscription& place = each.who->subscriptions_[each.subscription];
+      if (place.joined && !each.who->is_blocked()) floor = std::min(floor, place.next);
+    }
+  }
+  const Sequence before = channel.log.begin();
+  channel.log.trim(channel.rules.retention, now, floor);
+  if (channel.log.begin() != before && helped_ == &channel) helped_ = nullptr;
+}
+
 void Audience::on_timer(Tick now) {
   const TimePoint present = Clock::now();
-  for (auto& [key, channel] : channels_) {
-    const Sequence before = channel->log.begin();
-    channel->log.trim(channel->rules.retention, present);
-    if (channel->log.begin() != before && helped_ == channel.get()) helped_ = nullptr;
-  }
+  for (auto& [key, channel] : channels_) trim(*channel, present);
   if (!channels_.empty()) shard_.loop().timers().arm(*this, now + trim_period_ms);
 }
 
 void Audience::on_turn_end() noexcept {
   if (!waiting_.empty()) serve_all();
+  for (Channel* const each : grown_) {
+    each->is_grown = false;
+    trim(*each, turn_time_);
+  }
+  grown_.clear();
   for (Channel* const each : std::exchange(left_, {})) drop_if_empty(*each);
   for (const Handle handle : retired_) {
     Subscriber* const subscriber = subscribers_->find(handle);

@@ -27,6 +27,7 @@ struct Channel {
   Log log;
   std::vector<Follower> followers;
   bool is_listed_as_left = false;
+  bool is_grown = false;
   bool is_orphan = false;  ///< the hub knows it no more
   struct Said {
     ws::Opcode opcode;

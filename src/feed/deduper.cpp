@@ -29,6 +29,7 @@ void Deduper::age(Entry& entry, TimePoint now) noexcept {
 }
 
 void Deduper::begin(std::size_t slot, TimePoint now) {
+  catches_up_[slot] = true;
   for (auto& [hash, entry] : entries_) {
     age(entry, now);
     entry.seen[slot] = entry.earlier;
@@ -46,7 +47,14 @@ bool Deduper::is_first(std::size_t slot, std::span<const std::byte> message, Tim
   if (++entry.seen[slot] <= entry.delivered) return false;
   entry.delivered = entry.seen[slot];
   ++entry.this_second;
+  if (catches_up_[slot]) settle(slot);
   return true;
+}
+
+// Connections bring the same in the same order: who is the first with something has had what was before it.
+void Deduper::settle(std::size_t slot) {
+  catches_up_[slot] = false;
+  for (auto& [hash, entry] : entries_) entry.seen[slot] = entry.delivered;
 }
 
 void Deduper::forget_old(TimePoint now) {

@@ -24,6 +24,8 @@ class Deduper {
   void begin(std::size_t slot, TimePoint now);
   /// Whether this message of that connection is the first of its kind.
   [[nodiscard]] bool is_first(std::size_t slot, std::span<const std::byte> message, TimePoint now);
+  /// This slot's connection is ahead: it has passed everything that was delivered.
+  void settle(std::size_t slot);
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
  private:
@@ -40,6 +42,7 @@ class Deduper {
   void forget_old(TimePoint now);
 
   std::unordered_map<std::uint64_t, Entry> entries_;
+  std::array<bool, most_slots> catches_up_{};  ///< it has begun and has brought nothing new yet
   TimePoint looked_at_;
 };
 

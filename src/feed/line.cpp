@@ -12,7 +12,7 @@ namespace {
 
 // How long a new connection may be open without a word before the old one goes all the same.
 constexpr std::chrono::seconds longest_silence_at_rotation{5};
-constexpr std::chrono::seconds deduper_stays{10};
+constexpr std::chrono::milliseconds deduper_stays{200};
 constexpr std::size_t most_waiting_bytes = 256UL * 1024;
 
 // A URL as if it were an upstream of one backend.
@@ -43,7 +43,7 @@ Line::Line(SourceThread& thread, FeedState& feed, Receiver& receiver, const conf
     : thread_(thread), feed_(feed), receiver_(receiver), channel_(std::move(channel)) {
   settle(settings);
   const bool redundant = settings_.mode == config::SourceMode::redundant;
-  for (std::size_t url = 0; url < (redundant ? settings_.urls.size() : 1); ++url) begin(url, std::nullopt);
+  for (std::size_t url = 0; url < (redundant ? settings_.urls.size() : 1); ++url) begin(url, {});
 }
 
 Line::~Line() {
@@ -55,10 +55,10 @@ Line::~Line() {
 void Line::settle(const config::Feed& settings) {
   settings_ = settings.source;
   const auto captures = config::captures_in(settings.channel, channel_);
-  settings_.path = config::fill(settings_.path, captures);
+  settings_.path = config::fill_target(settings_.path, captures);
   destinations_.clear();
   for (config::SourceUrl& url : settings_.urls) {
-    url.target = config::fill(url.target, captures);
+    url.target = config::fill_target(url.target, captures);
     destinations_.push_back(destination_of(url, settings_));
   }
 }
@@ -67,12 +67,13 @@ bool Line::has_several() const noexcept {
   return std::ranges::count_if(places_, [](const Place& each) { return each.strand != nullptr; }) > 1;
 }
 
-void Line::begin(std::size_t first_url, std::optional<std::size_t> replaced) {
+void Line::begin(std::size_t first_url, std::vector<std::size_t> replaced) {
   const auto free = std::ranges::find_if(places_, [](const Place& each) { return each.strand == nullptr; });
   const auto slot = static_cast<std::size_t>(free - places_.begin());
   if (slot >= Deduper::most_slots) return;
   if (free == places_.end()) places_.emplace_back();
   Place& place = places_[slot];
+  place.url = first_url;
   // One URL each in redundant mode: what fails there is for the others to make up for.
   config::Source settings = settings_;
   std::vector<std::shared_ptr<const dial::Destination>> destinations = destinations_;
@@ -83,7 +84,7 @@ void Line::begin(std::size_t first_url, std::optional<std::size_t> replaced) {
   }
   place.strand = std::make_shared<Strand>(thread_, static_cast<StrandOwner&>(*this), std::move(settings),
                                           std::move(destinations), slot, first_url);
-  place.replaces = replaced;
+  place.replaces = std::move(replaced);
   feed_.source_cells().wanted.add(1);
   if (has_several() && deduper_ == nullptr) deduper_ = std::make_unique<Deduper>();
   Strand::start(place.strand);
@@ -95,9 +96,9 @@ void Line::retire(std::size_t slot) {
   place.strand.reset();
   feed_.source_cells().wanted.add(-1);
   if (std::exchange(place.is_counted_open, false)) feed_.source_cells().connections.add(-1);
-  for (Place& each : places_) {
-    if (each.replaces == slot) each.replaces.reset();
-  }
+  place.replaces.clear();
+  for (Place& each : places_) std::erase(each.replaces, slot);
+  std::erase(going_, slot);  // another one may come to this place
   if (!has_several()) one_left_at_ = Clock::now();
 }
 
@@ -114,7 +115,7 @@ void Line::opened(std::size_t slot) {
 }
 
 void Line::came(std::size_t slot, ws::Opcode opcode, std::span<const std::byte> message, TimePoint when) {
-  if (places_[slot].replaces) going_.push_back(slot);
+  if (!places_[slot].replaces.empty()) going_.push_back(slot);
   if (deduper_ != nullptr && !deduper_->is_first(slot, message, when)) {
     feed_.source_cells().duplicates.add();
     return;
@@ -138,23 +139,34 @@ void Line::lost(std::size_t slot, const std::string& why) {
 }
 
 void Line::rotate(std::size_t slot) {
-  const bool is_replaced =
-      std::ranges::any_of(places_, [&](const Place& each) { return each.replaces == slot; });
-  if (!is_replaced && !places_[slot].replaces)
-    begin(settings_.urls.empty() ? 0 : slot % settings_.urls.size(), slot);
+  const bool is_replaced = std::ranges::any_of(places_, [&](const Place& each) {
+    return std::ranges::find(each.replaces, slot) != each.replaces.end();
+  });
+  if (is_replaced || !places_[slot].replaces.empty()) return;
+  // In standby mode the preferred one is tried again.
+  begin(settings_.mode == config::SourceMode::redundant ? places_[slot].url : 0, {slot});
 }
 
 void Line::replace(const config::Feed& settings) {
   settle(settings);
-  std::vector<std::size_t> present;
+  // Who is not open yet is for nothing; who is stays until one of the new ones has spoken.
+  std::vector<std::size_t> open;
   for (std::size_t slot = 0; slot < places_.size(); ++slot) {
-    if (places_[slot].strand != nullptr) present.push_back(slot);
+    if (places_[slot].strand == nullptr) continue;
+    if (places_[slot].strand->is_open()) {
+      places_[slot].replaces.clear();
+      open.push_back(slot);
+    } else {
+      retire(slot);
+    }
   }
   const bool redundant = settings_.mode == config::SourceMode::redundant;
   const std::size_t wanted = redundant ? settings_.urls.size() : 1;
-  for (std::size_t n = 0; n < wanted; ++n)
-    begin(n, n < present.size() ? std::optional(present[n]) : std::nullopt);
-  for (std::size_t n = wanted; n < present.size(); ++n) retire(present[n]);
+  for (std::size_t n = 0; n < wanted; ++n) {
+    std::vector<std::size_t> replaced;
+    for (std::size_t each = n; each < open.size(); each += wanted) replaced.push_back(open[each]);
+    begin(n, std::move(replaced));
+  }
 }
 
 void Line::tick(TimePoint now) {
@@ -163,16 +175,15 @@ void Line::tick(TimePoint now) {
     if (place.strand == nullptr) continue;
     const bool is_quiet =
         place.strand->is_open() && now - place.strand->opened_at() > longest_silence_at_rotation;
-    if (place.replaces && is_quiet) going_.push_back(slot);
+    if (!place.replaces.empty() && is_quiet) going_.push_back(slot);
     const bool is_old = settings_.rotate_after.count() != 0 && place.strand->is_open() &&
                         now - place.strand->opened_at() >= settings_.rotate_after;
     if (is_old || place.strand->should_leave()) rotate(slot);
   }
   for (const std::size_t slot : std::exchange(going_, {})) {
-    if (places_[slot].strand == nullptr || !places_[slot].replaces) continue;
-    const std::size_t old = *places_[slot].replaces;
-    places_[slot].replaces.reset();
-    if (places_[old].strand != nullptr) retire(old);
+    for (const std::size_t old : std::exchange(places_[slot].replaces, {})) {
+      if (places_[old].strand != nullptr) retire(old);
+    }
   }
   if (deduper_ != nullptr && !has_several() && now - one_left_at_ > deduper_stays) deduper_.reset();
 }

@@ -5,7 +5,6 @@
 // Thread: the source thread's.
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,15 +46,16 @@ class Line final : private StrandOwner {
   void lost(std::size_t slot, const std::string& why) override;
 
   void settle(const config::Feed& settings);
-  void begin(std::size_t first_url, std::optional<std::size_t> replaced);
+  void begin(std::size_t first_url, std::vector<std::size_t> replaced);
   void retire(std::size_t slot);
   void rotate(std::size_t slot);
   [[nodiscard]] bool has_several() const noexcept;
   [[nodiscard]] bool send(ws::Opcode opcode, std::span<const std::byte> message);
 
   struct Place {
-    std::shared_ptr<Strand> strand;       ///< null = free
-    std::optional<std::size_t> replaces;  ///< slot of the one that goes when this one has spoken
+    std::shared_ptr<Strand> strand;     ///< null = free
+    std::size_t url = 0;                ///< its first one
+    std::vector<std::size_t> replaces;  ///< slots of those that go when this one has spoken
     bool is_counted_open = false;
   };
   SourceThread& thread_;

@@ -53,8 +53,8 @@ void Log::drop_first() noexcept {
   }
 }
 
-void Log::trim(const Retention& keep, TimePoint now) noexcept {
-  while (size_ > 1 && bytes_ > keep.bytes) drop_first();
+void Log::trim(const Retention& keep, TimePoint now, Sequence floor) noexcept {
+  while (size_ > 1 && bytes_ > keep.bytes && (begin_ < floor || bytes_ / 4 > keep.bytes)) drop_first();
   const Sequence kept_by_snapshot = keep.from_snapshot ? latest_snapshot() : end();
   while (size_ > keep.last && begin_ < kept_by_snapshot && now - at(begin_).came > keep.age) drop_first();
 }

@@ -98,13 +98,16 @@ void Subscriber::keep_rest(std::span<const Step> steps, std::size_t taken) noexc
   }
 }
 
-void Subscriber::after_pause() noexcept {
-  if (phase_ != Phase::open || is_blocked()) return;
+// It was blocked: what is state has a newer value by now.
+void Subscriber::conflate() noexcept {
   due_.walk(subscriptions_, [this](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
     return place.channel->rules.on_lag != config::OnLag::conflate || help(place, config::OnLag::conflate);
   });
-  if (due_.empty() || waits_) return;
+}
+
+void Subscriber::after_pause() noexcept {
+  if (phase_ != Phase::open || is_blocked() || due_.empty() || waits_) return;
   waits_ = true;
   audience_.serve(*this);
 }

@@ -14,7 +14,10 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr std::chrono::milliseconds tick_period{100};
-}
+// What clients may have said to one feed's source and this thread has not come to.
+constexpr std::size_t most_forwards_under_way = 4UL << 20;
+constexpr std::size_t forward_overhead = 256;
+}  // namespace
 
 /// One feed with its sources.
 class SourceThread::Station final : private Hub::Host {
@@ -28,8 +31,9 @@ class SourceThread::Station final : private Hub::Host {
   void end(std::chrono::milliseconds spread) { hub_.end_all(spread); }
 
   void apply(const config::Feed& settings) {
-    const bool same_source =
-        settings.source == hub_.settings().source && settings.channel == hub_.settings().channel;
+    const bool same_source = settings.source == hub_.settings().source;
+    // Other names: what a channel stands for can't be told from its old one.
+    if (settings.channel != hub_.settings().channel) hub_.end_all(std::chrono::milliseconds(0));
     hub_.apply(settings, Clock::now());
     if (same_source) return;
     for (auto& [channel, branch] : branches_) branch->line.replace(settings);
@@ -164,12 +168,19 @@ void SourceThread::leave(FeedState& feed, ChannelId channel, std::size_t audienc
   });
 }
 
-void SourceThread::forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+bool SourceThread::forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
                            std::vector<std::byte> message) noexcept {
-  asio::post(io_, [this, &feed, channel, opcode, message = std::move(message)] {
+  const std::size_t cost = message.size() + forward_overhead;
+  if (feed.forwards_under_way.fetch_add(cost, std::memory_order_relaxed) > most_forwards_under_way) {
+    feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
+    return false;
+  }
+  asio::post(io_, [this, &feed, channel, opcode, cost, message = std::move(message)] {
+    feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
     const auto found = stations_.find(&feed);
     if (found != stations_.end()) found->second->forward(channel, opcode, message);
   });
+  return true;
 }
 
 std::vector<SourceView> SourceThread::sources(const FeedState& feed, std::size_t most) {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "holdfast/config/match.hpp"
+#include "holdfast/net/proxy_header.hpp"
 #include "holdfast/ws/handshake.hpp"
 
 namespace holdfast::feed {
@@ -22,6 +23,7 @@ namespace {
 
 constexpr std::size_t read_bytes = 64UL * 1024;
 constexpr std::size_t most_unsent_bytes = 4UL << 20;
+constexpr std::size_t most_unsent_pongs = 8UL << 20;
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::seconds proven{5};  // who was open for so long is tried again at once
 constexpr std::uint16_t normal_closure = 1000;
@@ -108,10 +110,10 @@ asio::awaitable<void> Strand::run(Self self) {
       self->owner_->opened(self->slot_);
       std::string early = std::move(opened.value());
       why = co_await read(self, std::move(early));
-      // Where it would hang again: what was closed is tried again first.
-      if (std::exchange(self->is_hung_, false)) ++self->url_;
       const bool was_good = Clock::now() - self->since_ > proven;
       self->failures_ = was_good ? 0 : self->failures_ + 1;
+      // What was good for a while is tried again first, unless it hangs.
+      if (std::exchange(self->is_hung_, false) || !was_good) ++self->url_;
     } else {
       why = opened.error().what;
       ++self->failures_;
@@ -186,6 +188,12 @@ asio::awaitable<Result<config::Address>> Strand::resolved(Self self, config::Add
   co_return address;
 }
 
+// Outlier detection hears of backends that can't be sources.
+void Strand::blame(const Error& error) {
+  const auto kind = upstream::blame(error.failure);
+  if (seat_ && kind) (void)destination_->upstream->failed(seat_.backend(), *kind, error.what, Clock::now());
+}
+
 // What the source sent behind its 101.
 asio::awaitable<Result<std::string>> Strand::open(Self self) {
   const TimePoint deadline = Clock::now() + self->settings_.connect_timeout;
@@ -193,13 +201,14 @@ asio::awaitable<Result<std::string>> Strand::open(Self self) {
   auto address = co_await resolved(self, self->address_);
   if (!address) co_return address.error();
   if (self->give_up_.requested()) co_return failed(Failure::cancelled, "retired");
+  const config::ProxyVersion version = self->destination_->settings.proxy_protocol;
+  std::string first_words;  // nobody is told of: it is for all
+  if (version != config::ProxyVersion::off) first_words = net::build_proxy_header({}, version);
   auto connected =
-      co_await dial::connect(self->thread_.io(), self->destination_, address.value(), std::string(),
+      co_await dial::connect(self->thread_.io(), self->destination_, address.value(), std::move(first_words),
                              *self->thread_.surroundings().budget, deadline, &self->give_up_);
   if (!connected) {
-    if (self->seat_)
-      (void)self->destination_->upstream->failed(self->seat_.backend(), upstream::FailureKind::connect,
-                                                 connected.error().what, Clock::now());
+    self->blame(connected.error());
     co_return connected.error();
   }
   self->leg_ = std::move(connected.value());
@@ -209,7 +218,10 @@ asio::awaitable<Result<std::string>> Strand::open(Self self) {
   const std::string key = ws::make_key(random);
   std::string request = self->request(key);
   auto exchanged = co_await dial::exchange(*self->leg_, std::move(request));
-  if (!exchanged) co_return exchanged.error();
+  if (!exchanged) {
+    self->blame(exchanged.error());
+    co_return exchanged.error();
+  }
   const ws::ResponseHead& head = exchanged.value().head;
   if (head.status() != 101) co_return failed(Failure::garbage, "answered " + std::to_string(head.status()));
   ws::ClientHandshake offered{};
@@ -244,13 +256,13 @@ asio::awaitable<std::string> Strand::read(Self self, std::string early) {
       now = Clock::now();
       if (self->owner_ == nullptr) co_return "retired";
       if (!some && some.error().failure != Failure::timeout) co_return some.error().what;
-      if (!some) {
+      got = some ? some.value() : self->leg_->leg().read(std::span(self->buffer_).subspan(filled)).bytes;
+      if (got == 0) {  // this thread may have been the late one, but nothing is here
         std::string silent = self->look_at_silence(self, now);
         self->is_hung_ = !silent.empty();
         if (self->is_hung_) co_return silent;
         continue;
       }
-      got = some.value();
     }
     self->heard_at_ = now;
     self->ping_open_ = false;
@@ -259,6 +271,7 @@ asio::awaitable<std::string> Strand::read(Self self, std::string early) {
     std::string why = self->take(std::span(self->buffer_).first(filled), used, now);
     if (self->owner_ != nullptr) self->owner_->read_is_over();
     if (self->owner_ == nullptr) co_return "retired";
+    start_writing(self);
     if (!why.empty()) co_return why;
     std::memmove(self->buffer_.data(), self->buffer_.data() + used, filled - used);
     filled -= used;
@@ -302,6 +315,7 @@ void Strand::take_data(std::span<const std::byte> bytes, const ws::Step& step, T
 std::string Strand::take_control(std::span<const std::byte> frame, const ws::FrameHeader& header) {
   const ws::ControlPayload payload = ws::control_payload(frame, header);
   if (header.opcode == ws::Opcode::ping) {
+    if (unsent_bytes_ > most_unsent_pongs) return "the source pings and does not read";
     const auto pong = ws::encode_pong(payload.view(), mask());
     unsent_.emplace_back(reinterpret_cast<const char*>(pong.view().data()), pong.view().size());
     unsent_bytes_ += unsent_.back().size();
@@ -322,9 +336,13 @@ bool Strand::send(const std::shared_ptr<Strand>& self, ws::Opcode opcode,
   unsent_.push_back(masked_frame(opcode, message, mask()));
   unsent_bytes_ += unsent_.back().size();
   flush_now();
-  if (!unsent_.empty() && !std::exchange(writes_, true))
-    asio::co_spawn(thread_.io(), write(self), asio::detached);
+  start_writing(self);
   return true;
+}
+
+void Strand::start_writing(const Self& self) {
+  if (self->unsent_.empty() || std::exchange(self->writes_, true)) return;
+  asio::co_spawn(self->thread_.io(), write(self), asio::detached);
 }
 
 // What can't go now goes with `write`, or with the next of these.

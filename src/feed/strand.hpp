@@ -64,10 +64,12 @@ class Strand {
 
   static Task<void> run(Self self);
   static Task<void> write(Self self);
+  static void start_writing(const Self& self);
   [[nodiscard]] static Task<Result<std::string>> open(Self self);
   [[nodiscard]] static Task<Result<config::Address>> resolved(Self self, config::Address address);
   [[nodiscard]] static Task<std::string> read(Self self, std::string early);
   [[nodiscard]] Result<void> choose();
+  void blame(const Error& error);
   [[nodiscard]] std::string request(const std::string& key) const;
   /// What ends it, or "".
   [[nodiscard]] std::string take(std::span<const std::byte> bytes, std::size_t& used, TimePoint now);

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "holdfast/ws/utf8.hpp"
+
 namespace holdfast::feed {
 
 namespace {
@@ -115,7 +117,10 @@ void Subscriber::read() noexcept {
   const std::span<std::byte> scratch = loop().scratch();
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (leg_ == nullptr || phase_ == Phase::lingering) return;
-    if (out_ != nullptr && out_->size() > most_unread_answers && !ending_) return;  // `flush` goes on
+    if (out_ != nullptr && out_->size() > most_unread_answers && !ending_) {
+      unread_ = true;  // `flush` goes on
+      return;
+    }
     const net::IoResult got = leg_->read(scratch.subspan(net::Loop::carry_room));
     if (got.bytes > 0) {
       last_received_ = loop().now();
@@ -185,9 +190,13 @@ void Subscriber::take_data(std::span<const std::byte> bytes, const ws::Step& ste
   const bool is_last = step.starts_frame ? step.header.fin : !walker_.message_open();
   const bool is_whole = is_last && walker_.at_message_boundary();
   if (is_whole) route_.cells(pump_thread()).flow(metrics::Direction::to_backend).messages.add();
-  if (!feed_.forwards.load(std::memory_order_relaxed) || phase_ != Phase::open) return;
+  // Whole messages or nothing: a reload may change its mind within one.
+  const bool begins = step.starts_frame && step.header.opcode != ws::Opcode::continuation;
+  const bool forwards = feed_.forwards.load(std::memory_order_relaxed) && phase_ == Phase::open;
+  collects_ = forwards && (begins || collects_);
+  if (!collects_) return incoming_.reset();
   if (step.starts_frame) {
-    if (step.header.opcode != ws::Opcode::continuation) {
+    if (begins) {
       incoming_opcode_ = step.header.opcode;
       incoming_packed_ = step.header.rsv != 0;
       incoming_.reset();
@@ -205,20 +214,28 @@ void Subscriber::take_data(std::span<const std::byte> bytes, const ws::Step& ste
   std::memcpy(mask.data(), &mask_, mask.size());
   for (std::size_t n = 0; n < bytes.size(); ++n) added[n] ^= mask[(mask_offset_ + n) & 3U];
   mask_offset_ = static_cast<std::uint8_t>((mask_offset_ + bytes.size()) & 3U);
-  if (is_whole) message_is_whole();
+  if (!is_whole) return;
+  collects_ = false;
+  message_is_whole();
 }
 
 void Subscriber::message_is_whole() noexcept {
   const BufferPtr message = std::move(incoming_);
   if (message == nullptr || subscriptions_.empty()) return;
   const std::span<const std::byte> bytes = message->bytes();
+  // The source would close the connection of all for it (RFC 6455 section 8.1).
+  const auto is_legal = [this](std::span<const std::byte> text) {
+    return incoming_opcode_ != ws::Opcode::text || ws::is_utf8(text);
+  };
   if (!incoming_packed_) {
+    if (!is_legal(bytes)) return end(Reason::client_violation);
     audience_.forward(*subscriptions_.front().channel, incoming_opcode_, {bytes.begin(), bytes.end()});
     return;
   }
   auto plain = audience_.unpack(bytes, route_.max_message.load(std::memory_order_relaxed));
   if (plain.failure == Unpacker::Failure::too_big) return end(Reason::message_too_big);
-  if (plain.failure == Unpacker::Failure::garbage) return end(Reason::client_violation);
+  if (plain.failure == Unpacker::Failure::garbage || !is_legal(plain.message))
+    return end(Reason::client_violation);
   audience_.forward(*subscriptions_.front().channel, incoming_opcode_, std::move(plain.message));
 }
 
@@ -235,6 +252,7 @@ void Subscriber::say(std::span<const std::byte> frame) noexcept {
 }
 
 void Subscriber::flush() noexcept {
+  const bool was_blocked = is_blocked();
   blocked_ = false;
   if (out_ != nullptr) {
     const net::IoResult sent = leg_->write(out_->bytes());
@@ -248,8 +266,10 @@ void Subscriber::flush() noexcept {
     }
   }
   if (phase_ == Phase::open) {
+    if (was_blocked) conflate();
     after_pause();
-    loop().requeue(*this, client_leg);  // where answers were too many, it was not read
+    if (unread_) loop().requeue(*this, client_leg);
+    unread_ = false;
   } else {
     finish_if_done();
   }

@@ -107,6 +107,7 @@ class Subscriber final : public net::Handler, private Timer {
   void advance(const Step& step, Sequence to, std::size_t bytes) noexcept;
   void keep_rest(std::span<const Step> steps, std::size_t taken) noexcept;
   void after_pause() noexcept;
+  void conflate() noexcept;
   void count(const Subscription& place, Sequence from, Sequence to, std::size_t bytes) noexcept;
 
   // lagging.cpp
@@ -168,6 +169,8 @@ class Subscriber final : public net::Handler, private Timer {
   bool ping_open_ : 1 = false;
   bool marked_ : 1 = false;  ///< slow_since_ counts
   bool incoming_packed_ : 1 = false;
+  bool collects_ : 1 = false;  ///< incoming_ has its message under way from the start
+  bool unread_ : 1 = false;    ///< it was not read, because it takes no answers
 
   friend class Audience;
 };

@@ -25,6 +25,12 @@ std::string choose_subprotocol(const ws::ClientHandshake& request, const config:
 
 asio::awaitable<void> Connection::join_feed() {
   const config::Feed& settings = *route_->feed_settings;
+  const auto captures = route_->path.captures(request_->path);
+  if (std::ranges::any_of(captures, [](const auto& each) { return config::is_dot_segment(each.second); })) {
+    ws::Rejection rejection{400, "a channel can't be named \".\" or \"..\"", {}};
+    co_await answer(std::move(rejection), HandshakeResult::rejected);
+    co_return;
+  }
   const bool packs = settings.compression == config::FeedCompression::deflate &&
                      ws::takes_lone_messages(request_->extensions);
   agreement_.subprotocol = choose_subprotocol(*request_, settings, admission_.bearer);
@@ -57,7 +63,7 @@ asio::awaitable<void> Connection::join_feed() {
   joining->id = random_session_id(thread_.randomness());
   joining->early = std::move(behind_request_);
   joining->feed = route_->feed;
-  joining->channel = config::fill(settings.channel, route_->path.captures(request_->path));
+  joining->channel = config::fill(settings.channel, captures);
   joining->form = packs ? feed::Form::packed : feed::Form::plain;
   joining->token_lasts_100ms =
       token_lasts_100ms(admission_, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));

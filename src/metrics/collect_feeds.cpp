@@ -32,6 +32,13 @@ SourceCells& Registry::source(std::string_view feed) {
 }
 
 void Registry::Collector::feeds(Families& out) const {
+  const auto dropped_on_pumps = [this](const std::string& feed) {
+    std::uint64_t sum = 0;
+    const auto found = registry_.feeds_.find(feed);
+    for (std::size_t i = 0; found != registry_.feeds_.end() && i < registry_.pump_threads_; ++i)
+      sum += found->second[i].forwards_dropped.value();
+    return sum;
+  };
   FamilyBuilder subscribers = gauge_family("holdfast_feed_subscribers", "Clients that follow a feed.");
   FamilyBuilder channels =
       gauge_family("holdfast_feed_channels", "Channels that somebody follows, or that linger.");
@@ -63,7 +70,7 @@ void Registry::Collector::feeds(Families& out) const {
     forwards.counter({{"feed", feed}, {"result", "forwarded"}},
                      static_cast<double>(cells->forwarded.value()));
     forwards.counter({{"feed", feed}, {"result", "dropped"}},
-                     static_cast<double>(cells->forwards_dropped.value()));
+                     static_cast<double>(cells->forwards_dropped.value() + dropped_on_pumps(feed)));
     messages.counter(labels, static_cast<double>(cells->messages.value()));
     bytes.counter(labels, static_cast<double>(cells->bytes.value()));
     duplicates.counter(labels, static_cast<double>(cells->duplicates.value()));

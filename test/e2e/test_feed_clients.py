@@ -93,6 +93,7 @@ def test_nothing_is_deflated_where_nobody_wants_it_or_the_feed_is_against_it(sta
     market = source()
     proxy = start(feeds.config(market, feed={"compression": "off"}))
     crowd = followers(proxy, 5, compression="deflate")
+    feeds.subscribers(proxy, 5)
     market.wait_live(1)
     for n in range(1, COUNT + 1):
         market.publish(None, {"n": n})

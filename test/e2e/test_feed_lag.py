@@ -38,3 +38,15 @@ def test_a_feeds_route_asks_who_its_clients_are(start, source, tmp_path):
         market.publish(None, {"n": 1})
         assert feeds.number(client) == 1
         assert client.close_code() == 4401
+
+
+def test_what_comes_at_once_may_be_larger_than_the_ring(start, source):
+    """Story: a ring was trimmed before anybody was served; whoever had kept up was closed as too slow."""
+    market = source()
+    proxy = start(feeds.config(market, feed={"ring": {"bytes": "4KiB", "age": "60s"}, "on_lag": "disconnect"}))
+    with feeds.follow(proxy) as client:
+        feeds.subscribers(proxy, 1)
+        market.wait_live(1)
+        for n in range(30):
+            market.publish(None, {"n": n, "pad": "x" * 1000})
+        assert [feeds.number(client) for _ in range(30)] == list(range(30))

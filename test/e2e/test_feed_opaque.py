@@ -229,3 +229,58 @@ def test_status_tells_of_a_feed_its_subscribers_and_its_source(start, source, fo
     told = json.dumps(next(feed for feed in proxy.status()["feeds"] if feed["name"] == "ticker"))
     assert '"subscribers": 3' in told
     assert market.url in told
+
+
+def test_other_channel_names_end_the_channels_that_there_are(start, source):
+    """Story: the old channel's name was read by the new template, and its source asked for nonsense."""
+    market = source()
+    config = feeds.config(market)
+    proxy = start(config)
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        config["feeds"][0]["channel"] = "$name"
+        proxy.reload(config)
+        assert client.close_code() == 1012
+    with feeds.follow(proxy, "b") as client:
+        market.wait_live(1)
+        market.publish(None, {"n": 1})
+        assert feeds.number(client) == 1
+
+
+def test_a_name_in_the_path_adds_nothing_to_the_sources_arguments(start, source):
+    market = source()
+    config = feeds.config(market, feed={"channel": "$name"})
+    config["feeds"][0]["source"]["urls"] = [f"{market.url.rstrip('/')}/stream?key=ours&symbol=$name"]
+    proxy = start(config)
+    with feeds.follow(proxy, "x&key=theirs"):
+        market.wait_live(1)
+        assert market.live()[0].path == "/stream?key=ours&symbol=x%26key%3Dtheirs"
+    with wire.connect(proxy.public) as client:
+        client.send(wire.request("/feed/.."))
+        assert client.head().status in (400, 404)
+
+
+def test_text_that_is_none_ends_its_client_and_not_the_source(start, source):
+    """Story: it was passed on, and a source that checks would have closed the connection of all."""
+    market = source()
+    proxy = start(feeds.config(market, feed={"client_messages": "forward"}))
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        client.send(wire.frame(wire.TEXT, b"\xff\xfe"))
+        assert client.close_code() == 1002
+    assert len(market.live()) == 1
+
+
+def test_clients_that_say_too_much_cost_no_more_than_a_queue(start, source):
+    """Story: what one client said waited for the source thread without a limit, a quarter of a gigabyte a second."""
+    market = source()
+    proxy = start(feeds.config(market, feed={"client_messages": "forward"}))
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        before = proxy.memory_bytes()
+        flood = wire.frame(wire.TEXT, b"x") * 20000
+        for _ in range(30):
+            client.send(flood)
+        harness.eventually(lambda: proxy.metric("holdfast_feed_client_messages_total", feed="ticker",
+                                                result="dropped") > 0, what="messages that were dropped")
+        assert proxy.memory_bytes() - before < 60 << 20

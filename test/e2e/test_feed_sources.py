@@ -128,3 +128,35 @@ def test_a_source_that_falls_silent_is_replaced_by_the_next(start, source):
         lively.wait_live(1)
         lively.publish(None, {"n": 7})
         assert feeds.number(client) == 7
+
+
+def test_a_source_that_accepts_and_ends_is_left_for_the_next(start, source):
+    """Story: only what could not be opened was left for the next URL."""
+    rude, kind = source(), source()
+    proxy = start(feeds.config(rude, kind))
+    with feeds.follow(proxy):
+        for _ in range(3):
+            harness.eventually(lambda: rude.live() or kind.live(), what="a connection")
+            if rude.live():
+                rude.live()[0].end(1013, "full")
+        kind.wait_live(1)
+
+
+@pytest.mark.parametrize("mode", ["standby", "redundant"])
+def test_connections_that_rotate_stay_with_their_urls(start, source, mode):
+    """Story: the second URL's turn came with each other rotation; in redundant mode both were at one URL then."""
+    first, second = source(), source()
+    proxy = start(feeds.config(first, second, source={"mode": mode, "rotate_after": "1s"}))
+    with feeds.follow(proxy):
+        first.wait_live(1)
+        end = time.monotonic() + 4
+        n = 0
+        while time.monotonic() < end:
+            n += 1
+            for market in (first, second):
+                market.publish(None, {"n": n})
+            time.sleep(0.02)
+            assert first.live()
+            assert bool(second.live()) == (mode == "redundant") or n < 20
+        counted = proxy.metric("holdfast_feed_source_connects_total", feed="ticker", result="ok")
+        assert counted >= (3 if mode == "standby" else 6)

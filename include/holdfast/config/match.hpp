@@ -63,5 +63,11 @@ class HostPattern {
 [[nodiscard]] std::vector<PathPattern::Capture> captures_in(std::string_view pattern, std::string_view text);
 // `text` with its placeholders replaced; one that is not among `captures` becomes nothing.
 [[nodiscard]] std::string fill(std::string_view text, const std::vector<PathPattern::Capture>& captures);
+// The same for a request target: behind its '?' what captures have of '&', '=', '+' and ';' is
+// percent-encoded, so that whoever chose them can't add arguments of his own.
+[[nodiscard]] std::string fill_target(std::string_view target,
+                                      const std::vector<PathPattern::Capture>& captures);
+// "." or "..", also percent-encoded: a server may take it for a step in a path.
+[[nodiscard]] bool is_dot_segment(std::string_view segment) noexcept;
 
 }  // namespace holdfast::config

@@ -95,6 +95,7 @@ class Audience final : public session::Guest, private Timer {
   void drop_if_empty(Channel& channel) noexcept;
   void note_change(Channel& channel) noexcept;
   void serve_all() noexcept;
+  void trim(Channel& channel, TimePoint now) noexcept;
   void send_planned() noexcept;
 
   session::Shard& shard_;
@@ -113,6 +114,7 @@ class Audience final : public session::Guest, private Timer {
   struct Serving;
   std::unique_ptr<Serving> serving_now_;
   std::vector<FeedState*> touched_;  ///< with something new in this turn
+  std::vector<Channel*> grown_;      ///< in this turn: their logs are trimmed at its end
   std::size_t rotation_ = 0;
   std::vector<Handle> retired_;
   std::vector<Channel*> left_;  ///< without subscribers, perhaps: looked at at the end of the turn

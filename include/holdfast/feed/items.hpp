@@ -100,9 +100,9 @@ class HubPort {
   virtual void want(FeedState& feed, const std::string& key, std::size_t audience) noexcept = 0;
   /// It has no subscriber of it any more.
   virtual void leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept = 0;
-  /// A client's message for the source.
-  virtual void forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
-                       std::vector<std::byte> message) noexcept = 0;
+  /// A client's message for the source. False: too many are on their way already, it is lost.
+  [[nodiscard]] virtual bool forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+                                     std::vector<std::byte> message) noexcept = 0;
 
  protected:
   ~HubPort() = default;

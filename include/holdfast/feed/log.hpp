@@ -101,7 +101,9 @@ class Log {
   void restart(Sequence first) noexcept;
   /// `frames` stand in `chunk`, which is kept as long as one of them is.
   void append(const std::shared_ptr<const Chunk>& chunk, std::span<const Frame> frames);
-  void trim(const Retention& keep, TimePoint now) noexcept;
+  /// `floor`: the bytes of what comes before it are limited, of what follows to four times as many.
+  void trim(const Retention& keep, TimePoint now, Sequence floor) noexcept;
+  void trim(const Retention& keep, TimePoint now) noexcept { trim(keep, now, end()); }
 
   /// The chunks behind frames from `from` on, with the number of those in each: to give them to another log.
   struct Part {

@@ -65,8 +65,8 @@ class SourceThread final : public HubPort {
   // HubPort
   void want(FeedState& feed, const std::string& key, std::size_t audience) noexcept override;
   void leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept override;
-  void forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
-               std::vector<std::byte> message) noexcept override;
+  [[nodiscard]] bool forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+                             std::vector<std::byte> message) noexcept override;
 
   /// Of one feed, up to `most`; waits for the thread's answer, a second at most.
   [[nodiscard]] std::vector<SourceView> sources(const FeedState& feed, std::size_t most);

@@ -33,8 +33,9 @@ class FeedState {
     forwards.store(settings.client_messages == config::ClientMessages::forward, std::memory_order_relaxed);
   }
 
-  std::atomic<bool> forwards{false};            ///< what clients say goes to the source
-  std::atomic<std::uint32_t> packed_wanted{0};  ///< subscribers that take deflated messages
+  std::atomic<bool> forwards{false};               ///< what clients say goes to the source
+  std::atomic<std::size_t> forwards_under_way{0};  ///< bytes on their way to the source thread
+  std::atomic<std::uint32_t> packed_wanted{0};     ///< subscribers that take deflated messages
 
  private:
   const std::string name_;

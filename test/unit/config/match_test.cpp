@@ -96,5 +96,25 @@ TEST_CASE("the port of a Host field is cut off") {
   CHECK(host_without_port("") == "");
 }
 
+TEST_CASE("a template's names are filled in, and told from the filled text again") {
+  std::string why;
+  const auto pattern = PathPattern::compile("/feed/:market/:symbol", why);
+  REQUIRE(pattern);
+  const auto captures = pattern->captures("/feed/spot/btcusdt");
+  CHECK(fill("$market/$symbol", captures) == "spot/btcusdt");
+  CHECK(fill("a$$b$symbol@x$nobody", captures) == "a$bbtcusdt@x");
+  const auto again = captures_in("$market/$symbol", "spot/btcusdt");
+  CHECK(again == captures);
+  CHECK(placeholders("$market/x/$symbol") == std::vector<std::string>{"market", "symbol"});
+}
+
+TEST_CASE("a name from a client's path adds no argument to the source's target") {
+  const std::vector<PathPattern::Capture> captures{{"name", "x&token=evil;y+z"}};
+  CHECK(fill_target("/s/$name?symbol=$name&depth=5", captures) ==
+        "/s/x&token=evil;y+z?symbol=x%26token%3Devil%3By%2Bz&depth=5");
+  for (const char* dots : {".", "..", "%2e", "%2E.", ".%2e"}) CHECK(is_dot_segment(dots));
+  for (const char* name : {"", "...", "a", ".a", "%2f"}) CHECK_FALSE(is_dot_segment(name));
+}
+
 }  // namespace
 }  // namespace holdfast::config::test

@@ -213,7 +213,7 @@ class World final : private HubPort, private Hub::Host {
   void leave(FeedState&, ChannelId id, std::size_t who) noexcept override {
     tasks_.emplace_back([this, id, who] { hub.leave(id, who, Clock::now()); });
   }
-  void forward(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>) noexcept override {}
+  bool forward(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>) noexcept override { return true; }
 
   void open_source(Hub::Channel&) override { ++sources; }
   void close_source(Hub::Channel&) noexcept override { --sources; }

@@ -48,6 +48,17 @@ TEST_CASE("what was delivered just before another connection began is a double w
   CHECK(first(deduper, 1, "tick 18", start + std::chrono::milliseconds(20)));
 }
 
+// Story: a connection that took over threw away a second of unchanged quotes, though nobody else could bring
+// them.
+TEST_CASE("a connection that has brought something new has to make up for nothing") {
+  Deduper deduper;
+  for (int n = 0; n < 20; ++n) CHECK(first(deduper, 0, "unchanged", start));
+  deduper.begin(1, start);
+  CHECK_FALSE(first(deduper, 1, "unchanged", start));
+  CHECK(first(deduper, 1, "new", start));
+  CHECK(first(deduper, 1, "unchanged", start));
+}
+
 TEST_CASE("nothing is kept of messages that are older than any connection is late") {
   Deduper deduper;
   for (int n = 0; n < 1000; ++n) CHECK(first(deduper, 0, std::to_string(n), start));
