@@ -81,7 +81,8 @@ Opened Hub::opening_of(const Channel& channel) {
 
 void Hub::want(const std::string& key, std::size_t audience, TimePoint now) {
   auto found = channels_.find(key);
-  if (found == channels_.end()) {
+  const bool is_new = found == channels_.end();
+  if (is_new) {
     if (channels_.size() >= settings_.max_channels) {
       Ended refused;
       refused.feed = &feed_;
@@ -97,7 +98,6 @@ void Hub::want(const std::string& key, std::size_t audience, TimePoint now) {
     found = channels_.emplace(key, std::move(made)).first;
     by_id_[found->second->id] = found->second.get();
     feed_.source_cells().channels.add(1);
-    host_.open_source(*found->second);
   }
   Channel& channel = *found->second;
   if (channel.wanted_by[audience] == 0) {
@@ -105,6 +105,8 @@ void Hub::want(const std::string& key, std::size_t audience, TimePoint now) {
     ++channel.wanting;
   }
   host_.send(audience, opening_of(channel));
+  // Last: a source may have its first message here before this returns.
+  if (is_new) host_.open_source(channel);
 }
 
 void Hub::leave(ChannelId id, std::size_t audience, TimePoint now) {
