@@ -283,4 +283,5 @@ def test_clients_that_say_too_much_cost_no_more_than_a_queue(start, source):
             client.send(flood)
         harness.eventually(lambda: proxy.metric("holdfast_feed_client_messages_total", feed="ticker",
                                                 result="dropped") > 0, what="messages that were dropped")
-        assert proxy.memory_bytes() - before < 60 << 20
+        # Without a limit it would be gigabytes. Sanitizers keep freed memory a while.
+        assert proxy.memory_bytes() - before < (60 if harness.SLOWNESS == 1 else 400) << 20

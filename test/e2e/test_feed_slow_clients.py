@@ -20,8 +20,8 @@ def test_stalled_clients_cost_a_ring_and_not_the_others(start, source, followers
         healthy.wait(2500, seconds=60)  # 2.5 MB, more than the ring and the kernel's buffers
     for numbers in healthy.wait(counter.last):
         assert numbers == list(range(1, counter.last + 1))
-    # A ring for each thread, and less than 64 KiB for each stalled client: far from what it missed.
-    assert proxy.memory_bytes() - before < 10 << 20
+    # A ring, and less than 64 KiB for each stalled client: far from what it missed. Sanitizers keep freed memory a while.
+    assert proxy.memory_bytes() - before < (10 if harness.SLOWNESS == 1 else 80) << 20
     # Who reads again goes on with what there is now, in order.
     first = stalled[0]
     numbers = [feeds.number(first)]

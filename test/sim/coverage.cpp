@@ -45,7 +45,9 @@ std::vector<Coverage::Line> Coverage::lines() const {
     all.push_back({text(static_cast<Kind>(n)), kinds_[n], true});
   for (std::size_t n = 0; n < reasons_.size(); ++n) {
     const auto reason = static_cast<Reason>(n);
-    const bool never = reason == Reason::none || reason == Reason::internal ||
+    const bool is_of_feeds =
+        reason == Reason::too_slow || reason == Reason::feed_gone || reason == Reason::too_many_channels;
+    const bool never = reason == Reason::none || reason == Reason::internal || is_of_feeds ||
                        reason == Reason::message_too_big || reason == Reason::client_violation;
     if (!never) all.push_back({std::string("ended: ") + holdfast::text(reason), reasons_[n], true});
   }
