@@ -52,7 +52,7 @@ void source(Visitor& v, Source& s) {
   });
   v.duration({"retry_max"}, s.retry_max, {milliseconds(100), hours(1), Zero::within_range});
   v.duration({"rotate_after"}, s.rotate_after, {seconds(1), hours(24 * 31), Zero::means_off});
-  v.size({"max_message"}, s.max_message, {1ULL << 10, 256ULL << 20});
+  v.size({"max_message"}, s.max_message, {1ULL << 10, 128ULL << 20});
   v.text({"subprotocol"}, s.subprotocol, check_subprotocol);
   v.fields({"headers"}, s.headers, Source::most_headers, check_probe_field, check_field_value);
   v.fields({"header_files"}, s.header_files, Source::most_headers, check_probe_field, check_file);

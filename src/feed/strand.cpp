@@ -105,7 +105,6 @@ asio::awaitable<void> Strand::run(Self self) {
     std::string why;
     if (opened) {
       ++self->connects_;
-      self->messages_here_ = 0;
       self->enter(State::open);
       self->owner_->opened(self->slot_);
       std::string early = std::move(opened.value());
@@ -307,7 +306,6 @@ void Strand::take_data(std::span<const std::byte> bytes, const ws::Step& step, T
     bytes = message_;
   }
   ++messages_;
-  ++messages_here_;
   owner_->came(slot_, opcode_, bytes, now);
   message_.clear();
 }

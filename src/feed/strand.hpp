@@ -49,7 +49,6 @@ class Strand {
   bool send(const std::shared_ptr<Strand>& self, ws::Opcode opcode, std::span<const std::byte> message);
 
   [[nodiscard]] bool is_open() const noexcept { return state_ == State::open; }
-  [[nodiscard]] bool has_spoken() const noexcept { return messages_here_ != 0; }
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
   [[nodiscard]] TimePoint opened_at() const noexcept { return since_; }
   /// Its backend should be left: it is no longer eligible.
@@ -111,7 +110,6 @@ class Strand {
   TimePoint heard_at_;
   TimePoint ping_at_;
   std::uint64_t messages_ = 0;
-  std::uint64_t messages_here_ = 0;  ///< of the present connection
   std::uint64_t connects_ = 0;
   std::uint32_t failures_ = 0;  ///< in a row
   std::string last_error_;

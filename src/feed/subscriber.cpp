@@ -205,8 +205,9 @@ void Subscriber::take_data(std::span<const std::byte> bytes, const ws::Step& ste
     mask_offset_ = 0;
     bytes = bytes.subspan(step.header.size);
   }
-  if (bytes.size() > audience_.shard().hold_memory_left()) return end(Reason::message_too_big);
   const std::size_t begin = incoming_ == nullptr ? 0 : incoming_->size();
+  const bool fits = begin + bytes.size() <= BufferPool::most_bytes;
+  if (!fits || bytes.size() > audience_.shard().hold_memory_left()) return end(Reason::message_too_big);
   loop().buffers().append(incoming_, bytes);
   // It was appended at the end: unmasked in place.
   std::byte* const added = const_cast<std::byte*>(incoming_->bytes().data()) + begin;
@@ -292,8 +293,7 @@ void Subscriber::begin_closing(Reason reason, session::ClosedBy who, std::uint16
   if (form_ == Form::packed) feed_.packed_wanted.fetch_sub(1, std::memory_order_relaxed);
   if (reason == Reason::too_slow) feed_.cells(pump_thread()).too_slow.add();
   incoming_.reset();
-  closing_deadline_ = loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed);
-  loop().timers().arm(*this, closing_deadline_);
+  loop().timers().arm(*this, loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed));
 }
 
 void Subscriber::end(Reason reason) noexcept {
@@ -331,10 +331,8 @@ void Subscriber::finish_if_done() noexcept {
   phase_ = Phase::lingering;
   record();
   carry_.reset();
-  finished_ = true;
   leg_->finish_writing();
-  closing_deadline_ = loop().now() + linger_ms;
-  loop().timers().arm(*this, closing_deadline_);
+  loop().timers().arm(*this, loop().now() + linger_ms);
   linger();
 }
 

@@ -71,7 +71,6 @@ class Subscriber final : public net::Handler, private Timer {
   [[nodiscard]] bool is_running() const noexcept { return phase_ == Phase::open; }
   [[nodiscard]] const session::SessionId& id() const noexcept { return id_; }
   [[nodiscard]] session::SessionView view(Tick now) const;
-  [[nodiscard]] bool is_of(const FeedState& feed) const noexcept { return &feed_ == &feed; }
   [[nodiscard]] const FeedState& feed() const noexcept { return feed_; }
   void check_invariants() const noexcept;
 
@@ -147,7 +146,6 @@ class Subscriber final : public net::Handler, private Timer {
   Tick last_received_;
   Tick ping_at_ = 0;
   Tick end_at_ = 0;
-  Tick closing_deadline_ = 0;
   Tick slow_since_ = 0;
   std::uint32_t token_lasts_100ms_;
   ws::Walker walker_{ws::Sender::client};
@@ -165,7 +163,6 @@ class Subscriber final : public net::Handler, private Timer {
   bool ending_ : 1 = false;   ///< its FIN or error is here, perhaps behind data
   bool close_written_ : 1 = false;
   bool close_received_ : 1 = false;
-  bool finished_ : 1 = false;
   bool ping_open_ : 1 = false;
   bool marked_ : 1 = false;  ///< slow_since_ counts
   bool incoming_packed_ : 1 = false;

@@ -72,7 +72,7 @@ struct Source {
       10'000};  // longest wait before it is tried again; 100 ms..1 h; default 10s
   std::chrono::milliseconds rotate_after{
       0};                                   // another connection takes over; 0 = off (default), 1 s..31 days
-  std::uint64_t max_message = 16ULL << 20;  // 1 KiB..256 MiB; default 16MiB
+  std::uint64_t max_message = 16ULL << 20;  // 1 KiB..128 MiB; default 16MiB
   std::string subprotocol;                  // asked for, and needed then; "" = none (default)
   std::vector<std::pair<std::string, std::string>> headers;       // of the request; at most 50
   std::vector<std::pair<std::string, std::string>> header_files;  // value is a file's content, trimmed
