@@ -35,6 +35,12 @@ def switches(proxy):
     return found
 
 
+def switches_at_start(proxy):
+    """The same once every thread has its name: on a busy machine one may not have run yet when others serve."""
+    names = {f"{kind}-{n}" for kind in ("setup", "pump") for n in range(WORKERS)}
+    return harness.eventually(lambda: names <= set(found := switches(proxy)) and found, what="every thread's name")
+
+
 def use_many(address):
     """Opens sessions one after the other, so that the threads sleep in between; all of them live at once."""
     clients = []
@@ -61,7 +67,7 @@ def test_a_passed_socket_is_served_by_all_threads(activate, backend):
         address = "127.0.0.1:%d" % passed.getsockname()[1]
         config = harness.config_for(backend(fake.echo).address, workers=WORKERS, listener={"bind": "fd:public"})
         proxy = activate(passed, config)
-        before = switches(proxy)
+        before = switches_at_start(proxy)
         use_many(address)
         assert_spread(before, switches(proxy))
         assert proxy.public == "fd:public"
@@ -107,7 +113,7 @@ def test_a_unix_socket_is_served_by_all_threads_and_removed_at_the_end(start, ba
     assert path.is_socket()
     config = harness.config_for(backend(fake.echo).address, workers=WORKERS, listener={"bind": f"unix:{path}"})
     proxy = start(config)
-    before = switches(proxy)
+    before = switches_at_start(proxy)
     use_many(f"unix:{path}")
     assert_spread(before, switches(proxy))
     proxy.terminate()
