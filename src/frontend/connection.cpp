@@ -230,33 +230,57 @@ Connection::Step Connection::authorise() {
   co_return false;
 }
 
+Connection::Step Connection::tell_accepted(std::string answer_text) {
+  client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
+  auto written = co_await client_->write_all(answer_text);
+  if (!written) {
+    leave("closed before its answer");
+    co_return false;
+  }
+  took_ = Clock::now() - accepted_at_;
+  cells().handshake(HandshakeResult::accepted);
+  around().cells->handshake_duration.observe(took_);
+  co_return true;
+}
+
+std::size_t Connection::emptiest_shard() const {
+  const auto& shards = around().shards;
+  const auto fewest =
+      std::ranges::min_element(shards, {}, [](const session::Shard* shard) { return shard->load(); });
+  return static_cast<std::size_t>(fewest - shards.begin());
+}
+
+metrics::SessionCells* Connection::open_sessions(std::size_t shard) const {
+  const std::size_t pump_thread = around().shards[shard]->surroundings().pump_thread;
+  return route_->open_sessions[serving_->index_of(*listener_)][pump_thread];
+}
+
+session::Story Connection::story() const {
+  session::Story story;
+  story.client = net::to_text(peer_);
+  story.listener = listener_->settings.name;
+  story.host = request_->host;
+  story.path = request_->path;
+  story.handshake_ms = static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took_).count());
+  return story;
+}
+
 asio::awaitable<void> Connection::hand_over() {
   std::vector<ws::ExtraField> more;
   if (auto cookie = sticky_field(*destination_, seat_->backend(), id_)) more.push_back(*std::move(cookie));
   if (agreement_.subprotocol.empty() && !admission_.bearer.empty())
     more.push_back({"Sec-WebSocket-Protocol", admission_.bearer});
-  const std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, more);
-  client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
-  auto written = co_await client_->write_all(answer_text);
-  if (!written) {
-    leave("closed before its answer");
-    co_return;
-  }
-  const auto took = Clock::now() - accepted_at_;
-  cells().handshake(HandshakeResult::accepted);
-  around().cells->handshake_duration.observe(took);
-  const auto& shards = around().shards;
-  const auto fewest =
-      std::ranges::min_element(shards, {}, [](const session::Shard* shard) { return shard->load(); });
-  const auto shard = static_cast<std::size_t>(fewest - shards.begin());
+  std::string answer_text = ws::build_client_answer(answer_->head, agreement_, request_->key, more);
+  const bool is_told = co_await tell_accepted(std::move(answer_text));
+  if (!is_told) co_return;
+  const std::size_t shard = emptiest_shard();
   auto handover = std::make_unique<session::Handover>(std::move(*seat_));
   handover->client = client_->release();
   handover->backend = backend_->release();
   handover->upstream_place = std::move(upstream_place_);
   handover->listener_seat = *std::move(listener_seat_);
   handover->route = route_->state;
-  handover->open_sessions =
-      route_->open_sessions[serving_->index_of(*listener_)][(*fewest)->surroundings().pump_thread];
+  handover->open_sessions = open_sessions(shard);
   handover->early_to_backend = std::move(behind_request_);
   handover->early_to_client = std::move(answer_->behind);
   handover->allowed_rsv = agreement_.allowed_rsv;
@@ -266,12 +290,7 @@ asio::awaitable<void> Connection::hand_over() {
       *route_->reroute, agreement_, *head_, forwarded_by(), thread_.common_fields(),
       for_backends_ ? net::build_proxy_header(*for_backends_, config::ProxyVersion::v2) : "");
   handover->continuity = continuity_of(*route_->reroute, agreement_);
-  handover->story.client = net::to_text(peer_);
-  handover->story.listener = listener_->settings.name;
-  handover->story.host = request_->host;
-  handover->story.path = request_->path;
-  handover->story.handshake_ms =
-      static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count());
+  handover->story = story();
   thread_.hand_over(shard, std::move(handover));
 }
 

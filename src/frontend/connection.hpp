@@ -55,6 +55,13 @@ class Connection {
   /// What every try sends: settles the session's id and what is offered.
   void write_request();
 
+  /// Writes the 101 and counts it. False: the client is gone.
+  [[nodiscard]] Step tell_accepted(std::string answer_text);
+  /// The pump thread that gets this client.
+  [[nodiscard]] std::size_t emptiest_shard() const;
+  [[nodiscard]] metrics::SessionCells* open_sessions(std::size_t shard) const;
+  [[nodiscard]] session::Story story() const;  ///< after tell_accepted
+
   /// Writes an answer of ours, lingers so that it is read, and records it.
   [[nodiscard]] boost::asio::awaitable<void> answer(ws::Rejection rejection, metrics::HandshakeResult result);
   /// The same, where the log is to know more than the client.
@@ -82,6 +89,7 @@ class Connection {
   config::SocketAddress peer_;  ///< the client's, also where a load balancer has connected for it
   net::ProxyHeader told_;       ///< by that one
   TimePoint accepted_at_;
+  Clock::duration took_{};                              ///< from then to its 101
   TimePoint deadline_;                                  ///< handshake_timeout from accept
   std::optional<session::ListenerSeat> listener_seat_;  ///< nothing: there was none left
   std::optional<Refused> refused_;                      ///< to be answered once its request is here

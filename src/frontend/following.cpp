@@ -35,31 +35,16 @@ asio::awaitable<void> Connection::join_feed() {
                      ws::takes_lone_messages(request_->extensions);
   agreement_.subprotocol = choose_subprotocol(*request_, settings, admission_.bearer);
   agreement_.extensions = packs ? ws::lone_messages : "";
-  const std::string answer_text = ws::build_own_answer(agreement_, request_->key);
-  client_->expires_at(std::max(deadline_, Clock::now() + std::chrono::seconds(5)));
-  auto written = co_await client_->write_all(answer_text);
-  if (!written) {
-    leave("closed before its answer");
-    co_return;
-  }
-  const auto took = Clock::now() - accepted_at_;
-  cells().handshake(HandshakeResult::accepted);
-  around().cells->handshake_duration.observe(took);
-  const auto& shards = around().shards;
-  const auto fewest =
-      std::ranges::min_element(shards, {}, [](const session::Shard* shard) { return shard->load(); });
+  std::string answer_text = ws::build_own_answer(agreement_, request_->key);
+  const bool is_told = co_await tell_accepted(std::move(answer_text));
+  if (!is_told) co_return;
+  const std::size_t shard = emptiest_shard();
   auto joining = std::make_unique<feed::Joining>();
   joining->client = client_->release();
   joining->listener_seat = *std::move(listener_seat_);
   joining->route = route_->state;
-  joining->open_sessions =
-      route_->open_sessions[serving_->index_of(*listener_)][(*fewest)->surroundings().pump_thread];
-  joining->story.client = net::to_text(peer_);
-  joining->story.listener = listener_->settings.name;
-  joining->story.host = request_->host;
-  joining->story.path = request_->path;
-  joining->story.handshake_ms =
-      static_cast<std::uint32_t>(std::chrono::duration_cast<Milliseconds>(took).count());
+  joining->open_sessions = open_sessions(shard);
+  joining->story = story();
   joining->id = random_session_id(thread_.randomness());
   joining->early = std::move(behind_request_);
   joining->feed = route_->feed;
@@ -67,8 +52,8 @@ asio::awaitable<void> Connection::join_feed() {
   joining->form = packs ? feed::Form::packed : feed::Form::plain;
   joining->token_lasts_100ms =
       token_lasts_100ms(admission_, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
-  (*fewest)->expect_one();
-  around().audiences[static_cast<std::size_t>(fewest - shards.begin())]->send(std::move(joining));
+  around().shards[shard]->expect_one();
+  around().audiences[shard]->send(std::move(joining));
 }
 
 }  // namespace holdfast::frontend
