@@ -65,14 +65,15 @@ void read_replies(const Tree& tree, Problems& problems, Rules& rules) {
   object.finish();
 }
 
-std::optional<CommandRule> read_command(ObjectReader& commands, const char* key) {
-  const Tree* const found = commands.find(key);
-  if (found == nullptr) return std::nullopt;
-  ObjectReader object(*found, commands.place(key), commands.problems());
+CommandRule read_command(const Tree& tree, const std::string& place, Problems& problems) {
+  ObjectReader object(tree, place, problems);
   CommandRule rule;
+  object.text("match", rule.match, 200);
   if (const Tree* const message = object.required("message"))
-    rule.message = Template::compile(*message, Use::command, object.place("message"), object.problems());
-  std::uint64_t most = 100;
+    rule.message = Template::compile(*message, Use::command, object.place("message"), problems);
+  rule.single_parts = rule.message.single_parts();
+  rule.one_key = rule.message.uses(Name::key) || rule.message.uses(Name::sub_id);
+  std::uint64_t most = rule.max_keys;
   object.number("max_keys", most, std::uint64_t{1}, std::uint64_t{10'000});
   rule.max_keys = most;
   std::uint64_t bytes = rule.max_bytes;
@@ -82,10 +83,26 @@ std::optional<CommandRule> read_command(ObjectReader& commands, const char* key)
   return rule;
 }
 
+// One, or a list for several kinds of channels.
+std::vector<CommandRule> read_command_rules(ObjectReader& commands, const char* key) {
+  std::vector<CommandRule> out;
+  const Tree* const found = commands.find(key);
+  if (found == nullptr) return out;
+  if (!found->is_array()) {
+    out.push_back(read_command(*found, commands.place(key), commands.problems()));
+    return out;
+  }
+  for (std::size_t i = 0; i < found->size(); ++i) {
+    const std::string place = commands.place(key) + "[" + std::to_string(i) + "]";
+    out.push_back(read_command((*found)[i], place, commands.problems()));
+  }
+  return out;
+}
+
 void read_commands(const Tree& tree, Problems& problems, Rules& rules) {
   ObjectReader object(tree, "commands", problems);
-  rules.subscribe = read_command(object, "subscribe");
-  rules.unsubscribe = read_command(object, "unsubscribe");
+  rules.subscribe = read_command_rules(object, "subscribe");
+  rules.unsubscribe = read_command_rules(object, "unsubscribe");
   rules.ping = read_template(object, "ping", Use::ping);
   object.finish();
 }
@@ -179,8 +196,8 @@ void check_templates(const Rules& rules, Problems& problems) {
   add("replies.error", rules.error);
   add("replies.gap", rules.gap);
   add("replies.presence", rules.presence);
-  if (rules.subscribe) all.emplace_back("commands.subscribe.message", &rules.subscribe->message);
-  if (rules.unsubscribe) all.emplace_back("commands.unsubscribe.message", &rules.unsubscribe->message);
+  for (const CommandRule& each : rules.subscribe) all.emplace_back("commands.subscribe", &each.message);
+  for (const CommandRule& each : rules.unsubscribe) all.emplace_back("commands.unsubscribe", &each.message);
   const bool keys_are_json =
       rules.entries.empty() && std::ranges::all_of(rules.client, [](const ClientRule& rule) {
         return !rule.lane && std::ranges::all_of(rule.keys, &KeyTemplate::is_one_json_value);

@@ -30,44 +30,51 @@ std::string code_of(const Rules& rules, const ReplyValues& values) {
   return code.empty() ? "\"" + std::string(text(values.fault)) + "\"" : code;
 }
 
-// Keys that one message may name together: those whose parts are equal where it has a place for one only.
-std::vector<std::vector<std::size_t>> together(const CommandRule& rule, std::span<const CommandKey> keys,
-                                               char separator) {
-  const std::set<unsigned> singles = rule.message.single_parts();
-  const bool alone = rule.message.uses(Name::key) || rule.message.uses(Name::sub_id);
-  std::vector<std::vector<std::size_t>> out;
-  std::map<std::string, std::size_t> open;
+// Keys that one message names together.
+struct Batch {
+  const CommandRule* rule = nullptr;
+  std::vector<std::size_t> keys;
+};
+
+// Those of one rule whose parts are equal where the rule's message has a place for one only. Keys that no
+// rule is for are in none.
+std::vector<Batch> together(const std::vector<CommandRule>& rules, std::span<const CommandKey> keys,
+                            char separator) {
+  std::vector<Batch> out;
+  std::map<std::pair<const CommandRule*, std::string>, std::size_t> open;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    std::string shared = alone ? std::to_string(i) : "";
-    for (const unsigned part : singles) {
+    const auto rule =
+        std::ranges::find_if(rules, [&](const CommandRule& each) { return fits(each.match, keys[i].key); });
+    if (rule == rules.end()) continue;
+    std::string shared = rule->one_key ? std::to_string(i) : "";
+    for (const unsigned part : rule->single_parts) {
       shared += part_of(keys[i].key, separator, part);
       shared += separator;
     }
-    auto [place, is_new] = open.try_emplace(shared, out.size());
-    if (!is_new && out[place->second].size() >= rule.max_keys) {
+    auto [place, is_new] = open.try_emplace({&*rule, shared}, out.size());
+    if (!is_new && out[place->second].keys.size() >= rule->max_keys) {
       place->second = out.size();
       is_new = true;
     }
-    if (is_new) out.emplace_back();
-    out[place->second].push_back(i);
+    if (is_new) out.push_back({&*rule, {}});
+    out[place->second].keys.push_back(i);
   }
   return out;
 }
 
 class Commands {
  public:
-  Commands(const Rules& rules, const CommandRule& rule, std::span<const CommandKey> keys,
-           std::uint64_t number)
-      : rules_(rules), rule_(rule), keys_(keys), number_(number) {}
+  Commands(const Rules& rules, std::span<const CommandKey> keys, std::uint64_t number)
+      : rules_(rules), keys_(keys), number_(number) {}
 
-  std::vector<Command> render() {
-    for (const auto& indices : together(rule_, keys_, rules_.separator)) add(indices);
+  std::vector<Command> render(const std::vector<CommandRule>& list) {
+    for (const Batch& batch : together(list, keys_, rules_.separator)) add(*batch.rule, batch.keys);
     return std::move(out_);
   }
 
  private:
   // Halves what gets too long; a single key is sent whatever its length.
-  void add(std::span<const std::size_t> indices) {
+  void add(const CommandRule& rule, std::span<const std::size_t> indices) {
     Values values;
     std::vector<std::string_view> keys;
     for (const std::size_t i : indices) keys.push_back(keys_[i].key);
@@ -78,10 +85,10 @@ class Commands {
     values.separator = rules_.separator;
     values.group = rules_.group ? &*rules_.group : nullptr;
     Command command{{}, number_, {indices.begin(), indices.end()}};
-    rule_.message.render(values, command.text);
-    if (command.text.size() > rule_.max_bytes && indices.size() > 1) {
-      add(indices.first(indices.size() / 2));
-      add(indices.subspan(indices.size() / 2));
+    rule.message.render(values, command.text);
+    if (command.text.size() > rule.max_bytes && indices.size() > 1) {
+      add(rule, indices.first(indices.size() / 2));
+      add(rule, indices.subspan(indices.size() / 2));
       return;
     }
     ++number_;
@@ -89,7 +96,6 @@ class Commands {
   }
 
   const Rules& rules_;
-  const CommandRule& rule_;
   std::span<const CommandKey> keys_;
   std::uint64_t number_;
   std::vector<Command> out_;
@@ -130,9 +136,8 @@ std::vector<std::string> Dialect::render_reply(RuleIndex rule, Reply reply, cons
 
 std::vector<Command> Dialect::render_commands(CommandKind kind, std::span<const CommandKey> keys,
                                               std::uint64_t number) const {
-  const auto& rule = kind == CommandKind::subscribe ? rules_->subscribe : rules_->unsubscribe;
-  if (!rule || keys.empty()) return {};
-  return Commands(*rules_, *rule, keys, number).render();
+  return Commands(*rules_, keys, number)
+      .render(kind == CommandKind::subscribe ? rules_->subscribe : rules_->unsubscribe);
 }
 
 std::string Dialect::render_ping(std::uint64_t number) const {

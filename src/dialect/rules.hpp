@@ -3,6 +3,7 @@
 
 #include <array>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,8 +67,11 @@ struct SourceRule {
 };
 
 struct CommandRule {
+  std::string match = "*";  ///< keys
   Template message;
-  std::size_t max_keys = 1;
+  std::set<unsigned> single_parts;  ///< derived from message, as one_key
+  bool one_key = false;
+  std::size_t max_keys = 100;
   std::size_t max_bytes = 4096;
 };
 
@@ -100,8 +104,8 @@ struct Rules {
   std::array<std::string, fault_count> codes;  ///< JSON; empty = the fault's word
   Unknown unknown_client = Unknown::reject;
   Unknown unknown_source = Unknown::drop;
-  std::optional<CommandRule> subscribe;
-  std::optional<CommandRule> unsubscribe;
+  std::vector<CommandRule> subscribe;  ///< the first that fits a key
+  std::vector<CommandRule> unsubscribe;
   std::optional<Template> ping;
   std::vector<EntryRule> entries;
   std::vector<ChannelRule> channels;

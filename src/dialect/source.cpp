@@ -10,7 +10,7 @@ namespace {
 
 std::optional<std::uint64_t> number_at(Slot slot, const ScratchMemory& memory) {
   const Value* const value = slot == no_slot ? nullptr : memory.first(slot);
-  if (value == nullptr) return std::nullopt;
+  if (value == nullptr || value->type != Value::Type::number) return std::nullopt;
   return read_integer(value->text);
 }
 
@@ -31,17 +31,11 @@ void read_key(const KeyTemplate& key, char separator, std::string_view lane, Scr
               SourceAct& act) {
   act.key.text = key.only(separator, memory);
   if (act.key.text.empty() || lane.empty()) return;
-  // It may be text of the parser, or the end of what the scratch holds.
-  const std::size_t begin = memory.text.size();
-  memory.text.reserve(begin + act.key.text.size() + 1 + lane.size());
-  if (act.key.text.data() >= memory.text.data() && act.key.text.data() < memory.text.data() + begin) {
-    const std::size_t length = act.key.text.size();
-    (memory.text += separator) += lane;
-    act.key.text = std::string_view(memory.text).substr(begin - length);
-  } else {
-    ((memory.text += act.key.text) += separator) += lane;
-    act.key.text = std::string_view(memory.text).substr(begin);
-  }
+  // A key that was composed is all that the text holds; else it is text of the parser.
+  if (memory.text.empty()) memory.text += act.key.text;
+  memory.text += separator;
+  memory.text += lane;
+  act.key.text = memory.text;
   act.key.lane = act.key.text.substr(act.key.text.size() - lane.size());
 }
 
@@ -51,7 +45,9 @@ void read_ids(const SourceRule& rule, ScratchMemory& memory, SourceAct& act) {
     if (act.number) act.number_span = memory.first(rule.id)->raw;
   }
   const Value* const sub_id = rule.sub_id == no_slot ? nullptr : memory.first(rule.sub_id);
-  if (sub_id == nullptr || !sub_id->is_scalar()) return;
+  const bool good =
+      sub_id != nullptr && (sub_id->type == Value::Type::string || sub_id->type == Value::Type::number);
+  if (!good) return;
   act.sub_id = sub_id->text;
   const bool carries = rule.what == SourceDo::data || rule.what == SourceDo::snapshot;
   if (carries) act.sub_id_span = sub_id->raw;
@@ -69,6 +65,7 @@ SourceAct apply(const SourceRule& rule, const Rules& rules, std::string_view mes
                 ScratchMemory& memory) {
   SourceAct act;
   act.what = rule.what;
+  act.rule = static_cast<RuleIndex>(&rule - rules.source.data());
   act.slice = {0, message.size()};
   act.notice = rule.notice;
   if (rule.key) read_key(*rule.key, rules.separator, lane, memory, act);

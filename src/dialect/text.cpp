@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "holdfast/dialect/act.hpp"
+
 namespace holdfast::dialect {
 namespace {
 
@@ -152,6 +154,10 @@ bool fits(std::string_view pattern, std::string_view text) noexcept {
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
+}
+
+bool names_key(std::string_view pattern, std::string_view key) noexcept {
+  return pattern.empty() || fits(pattern, key);
 }
 
 std::string_view part_of(std::string_view name, char separator, unsigned index) noexcept {

@@ -121,8 +121,9 @@ enum class Notice : std::uint8_t {
 
 struct SourceAct {
   SourceDo what = SourceDo::unknown;
+  RuleIndex rule = no_rule;
   /// data, snapshot: the channel; its text is empty where `sub_id` says which. ack, error: which of the keys
-  /// of a command it is about, empty = all of them.
+  /// of a command it is about, a pattern for names_key(); empty = all of them.
   ChannelKey key;
   /// data: the source's own subscription id; ack or response to a subscribe: the id that it gave.
   std::string_view sub_id;
@@ -143,5 +144,9 @@ struct SourceAct {
   std::string_view code;     ///< error: the source's code, as it stands there (JSON)
   Notice notice = Notice::close;
 };
+
+/// Whether an ack or error with the key `pattern` is about `key`: "*" stands for any text (Kraken's errors
+/// say which symbol, but not of which channel).
+[[nodiscard]] bool names_key(std::string_view pattern, std::string_view key) noexcept;
 
 }  // namespace holdfast::dialect
