@@ -99,9 +99,9 @@ class ClientReading {
   // False: rejected. Texts are composed behind each other first, since they may move while they grow.
   bool read_keys(const std::vector<KeyTemplate>& templates, const std::optional<KeyTemplate>& lane) {
     std::vector<std::size_t> ends;
+    const KeyLimits limits{rules_.limits.keys_per_message, rules_.limits.key_bytes};
     for (const KeyTemplate& each : templates) {
-      const Fault fault =
-          each.append(rules_.client_tree, rules_.separator, rules_.limits.keys_per_message, memory_, ends);
+      const Fault fault = each.append(rules_.client_tree, rules_.separator, limits, memory_, ends);
       if (fault != Fault::none) return key_fault(fault, each);
     }
     std::string lane_text;
@@ -133,8 +133,8 @@ class ClientReading {
       const std::string_view key = std::string_view(memory_.text).substr(begin, end - begin);
       begin = end;
       if (key.empty() || key.size() > rules_.limits.key_bytes) {
-        reject(Fault::bad_key, "a channel's name must have 1 to " + std::to_string(rules_.limits.key_bytes) +
-                                   " bytes, one has " + std::to_string(key.size()));
+        reject(Fault::bad_key,
+               "a channel's name must have 1 to " + std::to_string(rules_.limits.key_bytes) + " bytes");
         return false;
       }
       if (ends.size() == 1 || known.insert(key).second)
@@ -150,8 +150,9 @@ class ClientReading {
                         " channels");
     } else {
       reject(fault, std::string(key.first_pointer(rules_.client_tree)) +
-                        " must be a channel's name: text or number, without control characters and \"" +
-                        rules_.separator + "\"");
+                        " must be a channel's name: text or number, at most " +
+                        std::to_string(rules_.limits.key_bytes) +
+                        " bytes, without control characters and \"" + rules_.separator + "\"");
     }
     return false;
   }

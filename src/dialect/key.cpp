@@ -34,7 +34,7 @@ struct KeyTemplate::Building {
   const std::vector<Part>& parts;
   const PointerTree& tree;
   const char separator;
-  const std::size_t most;
+  const KeyLimits limits;
   ScratchMemory& memory;
   std::vector<std::size_t>& ends;
   std::size_t begin = 0;  // of the name under way in memory.text
@@ -102,7 +102,7 @@ bool KeyTemplate::append_value(const Part& part, const Value& value, char separa
 
 Fault KeyTemplate::build(Building& b, std::size_t index) {
   if (index == b.parts.size()) {
-    if (b.ends.size() == b.most) return Fault::too_many_keys;
+    if (b.ends.size() == b.limits.most) return Fault::too_many_keys;
     b.ends.push_back(b.memory.text.size());
     // The next name begins as this one did; what they share is written again.
     const std::size_t length = b.memory.text.size() - b.begin;
@@ -140,7 +140,8 @@ Fault KeyTemplate::build(Building& b, std::size_t index) {
     any = true;
     restart();
     b.memory.text += part.literal;
-    if (!append_value(part, value, b.separator, b.memory)) {
+    const bool good = append_value(part, value, b.separator, b.memory);
+    if (!good || b.memory.text.size() - b.begin > b.limits.longest) {
       restart();
       return Fault::bad_key;
     }
@@ -159,9 +160,10 @@ Fault KeyTemplate::build(Building& b, std::size_t index) {
   return fault;
 }
 
-Fault KeyTemplate::append(const PointerTree& tree, char separator, std::size_t most, ScratchMemory& memory,
+Fault KeyTemplate::append(const PointerTree& tree, char separator, KeyLimits limits, ScratchMemory& memory,
                           std::vector<std::size_t>& ends) const {
-  Building building{parts_, tree, separator, most, memory, ends, memory.text.size(), 8 * most + 8, 0, {}};
+  Building building{parts_, tree, separator, limits, memory, ends, memory.text.size(), 8 * limits.most + 8,
+                    0,      {}};
   const Fault fault = build(building, 0);
   memory.text.resize(building.begin);
   return fault;

@@ -10,6 +10,11 @@
 
 namespace holdfast::dialect {
 
+struct KeyLimits {
+  std::size_t most = 0;     ///< names
+  std::size_t longest = 0;  ///< bytes of a name; without a lane
+};
+
 class KeyTemplate {
  public:
   /// A bare pointer is itself in braces. Nothing if it is none; `why` then says what is allowed. "{/a=x}"
@@ -21,7 +26,7 @@ class KeyTemplate {
   /// Every name that the values give, in order, behind what `memory.text` has; `ends` gets where each ends.
   /// Pointers that share a "*" stand for the same element, others are combined each with each. Fault::none
   /// also where there is no value at all.
-  Fault append(const PointerTree& tree, char separator, std::size_t most, ScratchMemory& memory,
+  Fault append(const PointerTree& tree, char separator, KeyLimits limits, ScratchMemory& memory,
                std::vector<std::size_t>& ends) const;
 
   /// The one name, without a copy where it is one string; empty where a value is missing or unusable.

@@ -167,10 +167,12 @@ void read_unsubscribe(RuleReader& reader, ClientRule& rule) {
   const int given =
       (rule.keys.empty() ? 0 : 1) + (rule.prefixes.empty() ? 0 : 1) + (rule.sub_id == no_slot ? 0 : 1);
   if (given == 1) return;
-  const std::string place = reader.object.place("keys");
-  if (!reader.object.problems().has(place))
-    reader.object.problems().error(
-        place, "must be one of \"keys\", \"prefixes\" and \"subid\", are " + std::to_string(given));
+  for (const char* key : {"keys", "prefixes", "subid"}) {
+    if (reader.object.problems().has(reader.object.place(key))) return;
+  }
+  reader.object.problems().error(
+      reader.object.place("keys"),
+      "must be one of \"keys\", \"prefixes\" and \"subid\", are " + std::to_string(given));
 }
 
 void read_publish(RuleReader& reader, ClientRule& rule) {
@@ -215,7 +217,10 @@ void read_client_rule(RuleReader& reader, const Rules& rules, ClientRule& rule) 
       break;
     case ClientDo::set: {
       std::size_t form = 0;
-      if (reader.object.choice("form", form, form_words)) rule.form = static_cast<Form>(form);
+      const bool given = reader.object.choice("form", form, form_words);
+      if (given) rule.form = static_cast<Form>(form);
+      if (!given && !reader.object.problems().has(reader.object.place("form")))
+        missing(reader, "form", "say which");
       break;
     }
     case ClientDo::reject:

@@ -242,7 +242,10 @@ bool take(std::string_view message, ScratchMemory& memory) {
     for (auto& list : memory.values) list = {};
     memory.text = {};
   }
-  if (memory.bytes.size() < needed) memory.bytes.resize(std::bit_ceil(std::max(needed, least_capacity)));
+  // Rarely grown while messages are small, and not to twice of what is large.
+  if (memory.bytes.size() < needed)
+    memory.bytes.resize(needed > kept_capacity ? needed + needed / 8
+                                               : std::bit_ceil(std::max(needed, least_capacity)));
   std::memcpy(memory.bytes.data(), message.data(), message.size());
   // A remnant of the last message behind the end would not be seen, but makes faults hard to repeat.
   std::memset(memory.bytes.data() + message.size(), 0, simdjson::SIMDJSON_PADDING);
