@@ -131,13 +131,30 @@ class Walker {
     for (auto field : object) {
       simdjson::ondemand::field member;
       std::string_view name;
-      if (std::move(field).get(member) || member.unescaped_key().get(name)) return false;
+      if (std::move(field).get(member) || !name_of(member, name)) return false;
       const NodeIndex node = place.node == no_node ? no_node : member_of(place.node, name, seen);
       if (node == broken_) return false;
       if (node == no_node && !strict_) continue;
       if (!visit(member.value(), inside(place, node))) return false;
     }
     return true;
+  }
+
+  // Most strings have no escapes, and are read where they stand. That they end, hold no control character and
+  // are UTF-8 the parser has seen to.
+  static bool name_of(simdjson::ondemand::field& member, std::string_view& name) {
+    const char* const begin = member.key().raw();
+    const char* end = begin;
+    while (*end != '"' && *end != '\\') ++end;
+    if (*end == '\\') return !member.unescaped_key().get(name);
+    name = {begin, static_cast<std::size_t>(end - begin)};
+    return true;
+  }
+
+  static bool text_of(simdjson::ondemand::value& value, std::string_view token, std::string_view& text) {
+    if (token.find('\\') != std::string_view::npos) return !value.get_string().get(text);
+    text = token.size() < 2 ? std::string_view{} : token.substr(1, token.size() - 2);
+    return token.size() >= 2;
   }
 
   bool array(simdjson::ondemand::value& value, const Place& place) {
@@ -199,7 +216,7 @@ class Walker {
     switch (type) {
       case json_type::string:
         out.type = Value::Type::string;
-        if (!token.ends_with('"') || value.get_string().get(out.text)) return false;
+        if (!token.ends_with('"') || !text_of(value, token, out.text)) return false;
         break;
       case json_type::number:
         out.type = Value::Type::number;
