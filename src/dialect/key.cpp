@@ -127,13 +127,20 @@ Fault KeyTemplate::build(Building& b, std::size_t index) {
     if (found == b.bound.end()) break;
     wanted[known] = found->index;
   }
-  const auto prefix = [&](const Value& value) { return std::span(value.index).first(known); };
-  const auto less = [](auto a, auto c) { return std::ranges::lexicographical_compare(a, c); };
-  const auto range =
-      std::ranges::equal_range(b.memory.values[part.slot], std::span(wanted).first(known), less, prefix);
+  // Values are in the order of their elements, outer ones first.
+  const std::vector<Value>& values = b.memory.values[part.slot];
+  const std::span fixed = std::span(wanted).first(known);
+  const auto before = [&](const Value& value, std::span<const std::uint32_t> place) {
+    return std::ranges::lexicographical_compare(std::span(value.index).first(known), place);
+  };
+  const auto behind = [&](std::span<const std::uint32_t> place, const Value& value) {
+    return std::ranges::lexicographical_compare(place, std::span(value.index).first(known));
+  };
+  const auto first = std::lower_bound(values.begin(), values.end(), fixed, before);
+  const auto last = std::upper_bound(first, values.end(), fixed, behind);
   const std::size_t bound_before = b.bound.size();
   bool any = false;
-  for (const Value& value : range) {
+  for (const Value& value : std::span(first, last)) {
     // Rules look inside of some elements and take others as they are ("channels" of Coinbase).
     if (!value.is_scalar() && part.as != As::json && b.tree.has_inside(part.slot)) continue;
     if (++b.tried > b.most_tries) return Fault::too_many_keys;

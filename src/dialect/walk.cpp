@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
 
 #include "dialect/text.hpp"
@@ -17,6 +18,12 @@ constexpr std::size_t kept_capacity = 1U << 20U;
 std::string_view trimmed(std::string_view token) {
   const std::size_t last = token.find_last_not_of(" \t\r\n");
   return token.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+// Beyond that some libraries take a number for infinite, others for no JSON.
+bool fits_double(std::string_view number) {
+  double value = 0;
+  return std::from_chars(number.data(), number.data() + number.size(), value).ec == std::errc{};
 }
 
 // Where in the tree, how deep in the message, and which elements the stars stand for so far.
@@ -151,8 +158,9 @@ class Walker {
     return true;
   }
 
-  static bool text_of(simdjson::ondemand::value& value, std::string_view token, std::string_view& text) {
-    if (token.find('\\') != std::string_view::npos) return !value.get_string().get(text);
+  bool text_of(simdjson::ondemand::value& value, std::string_view token, std::string_view& text) const {
+    // A string that is skipped may have a ":" behind it, as if it were a name: clients' are taken.
+    if (strict_ || token.find('\\') != std::string_view::npos) return !value.get_string().get(text);
     text = token.size() < 2 ? std::string_view{} : token.substr(1, token.size() - 2);
     return token.size() >= 2;
   }
@@ -220,7 +228,7 @@ class Walker {
         break;
       case json_type::number:
         out.type = Value::Type::number;
-        if (!is_number(token)) return false;
+        if (!is_number(token) || (strict_ && !fits_double(token))) return false;
         break;
       case json_type::boolean:
         out.type = Value::Type::boolean;

@@ -63,14 +63,11 @@ void render(const Dialect& rules, const dialect::ClientAct& act, std::string_vie
   values.id = act.id.of(message);
   values.keys = keys;
   values.all = keys;
-  values.key = act.method;
   values.sub_id = act.sub_id;
   values.fault = act.fault;
   values.message = act.message;
   using dialect::Reply;
   for (const Reply reply : {Reply::result, Reply::error, Reply::gap, Reply::presence}) {
-    // Where names are JSON, as "$key:json" takes them to be, only names may stand for them.
-    if (!keys.empty()) values.key = keys.front();
     for (const std::string& each : rules.render_reply(act.rule, reply, values)) require_json(each);
   }
   if (act.what != dialect::ClientDo::subscribe) return;

@@ -136,6 +136,8 @@ TEST_SUITE("messages of clients") {
                                                                "\xef\xbb\xbf{\"one\":1}",
                                                                "{\"one\":\"a\",\"one\":\"b\"}",
                                                                "{\"One\":\"a\"}",
+                                                               "{\"one\":1e999}",
+                                                               "{\"one\":[\"a\",\"b\":1]}",
                                                                "{\"other\":[1,2}",
                                                                "{\"other\":{\"a\":tru}}",
                                                                "{\"other\":[\"\\q\"]}",
