@@ -25,6 +25,30 @@ TEST_SUITE("dialect files") {
     CHECK(problems("// a comment\n{\"client\":[] /* and */,\"source\":[]}").empty());
   }
 
+  TEST_CASE("the example of conf/dialects/README.md does what it says") {
+    const std::string page = source_file("conf/dialects/README.md");
+    const std::size_t begin = page.find("```jsonc\n") + 9;
+    const auto dialect = made(page.substr(begin, page.find("```", begin) - begin));
+    Scratch scratch;
+    const std::string message = R"({"op":"watch","sensors":["t1","t2"],"ref":5})";
+    const ClientAct act = dialect->read_client(message, scratch);
+    CHECK(act.what == ClientDo::subscribe);
+    const std::vector<std::string> keys{"t1", "t2"};
+    ReplyValues values;
+    values.id = act.id.of(message);
+    values.keys = keys;
+    CHECK(dialect->render_reply(act.rule, Reply::result, values) ==
+          std::vector<std::string>{R"({"op":"watching","sensors":["t1","t2"],"ref":5})"});
+    const std::vector<CommandKey> asked{{"t1", ""}, {"t2", ""}};
+    CHECK(dialect->render_commands(CommandKind::subscribe, asked, 1)[0].text ==
+          R"({"cmd":"add","ids":["t1","t2"]})");
+    const SourceAct data = dialect->read_source(R"({"id":"t1","at":17,"value":20.5})", "", scratch);
+    CHECK(data.what == SourceDo::data);
+    CHECK(data.key.text == "t1");
+    CHECK(data.last == 17);
+    CHECK(dialect->read_source(R"({"id":"t1"})", "", scratch).what == SourceDo::unknown);
+  }
+
   TEST_CASE("what is no dialect") {
     CHECK(problems("").starts_with("d.json: line 1, column 1 "));
     CHECK(problems("{\"client\":[],\n\"source\":}").starts_with("d.json: line 2, column 10 "));
