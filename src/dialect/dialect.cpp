@@ -110,10 +110,9 @@ Unknown Dialect::unknown_of_source() const noexcept {
 }
 
 const ChannelSettings& Dialect::settings_for(std::string_view key) const noexcept {
-  static const ChannelSettings none;
   const auto found =
       std::ranges::find_if(rules_->channels, [&](const ChannelRule& each) { return fits(each.match, key); });
-  return found == rules_->channels.end() ? none : found->settings;
+  return found == rules_->channels.end() ? rules_->no_settings : found->settings;
 }
 
 std::optional<Entry> Dialect::read_entry(std::string_view path, std::string_view query) const {

@@ -109,6 +109,7 @@ struct Rules {
   std::optional<Template> ping;
   std::vector<EntryRule> entries;
   std::vector<ChannelRule> channels;
+  ChannelSettings no_settings;  ///< of a channel that none of them fits
 };
 
 }  // namespace holdfast::dialect
