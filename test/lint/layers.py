@@ -19,6 +19,7 @@ ALLOWED = {
     "config": GROUND,
     "metrics": GROUND,
     "ws": GROUND,
+    "dialect": GROUND | {"config"},
     "net": PLAIN,
     "upstream": PLAIN | {"balance"},
     "balance": PLAIN,
@@ -27,7 +28,7 @@ ALLOWED = {
     "discover": PLAIN,
     "probe": MIDDLE | {"dial"},
     "session": MIDDLE | {"dial"},
-    "feed": MIDDLE | {"dial", "session"},
+    "feed": MIDDLE | {"dial", "session", "dialect"},
     "frontend": MIDDLE | {"auth", "dial", "session", "feed"},
     "admin": {"base", "config", "metrics"},
 }
@@ -36,7 +37,7 @@ UNLIMITED = {"server", "main"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
 ASIO = re.compile(r"^boost/(asio|beast)\b")
-SANS_IO = {"auth", "config", "balance", "upstream", "session"}
+SANS_IO = {"auth", "config", "dialect", "balance", "upstream", "session"}
 
 
 def module_of(path):

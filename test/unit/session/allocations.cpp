@@ -9,6 +9,7 @@
 #include <future>
 #include <new>
 
+#include "holdfast/dialect/dialect.hpp"
 #include "unit/session/fixture.hpp"
 
 namespace {
@@ -172,6 +173,32 @@ TEST_CASE("the count itself works: a session that is born allocates") {
           ends.backend.send(close_from(ws::Sender::server, 1000));
           (void)running.notes.next_record();
         }) > 0);
+}
+
+TEST_CASE("a source's message costs no allocation to be read, once the scratch has grown") {
+  const auto loaded = dialect::Dialect::load(
+      R"({"client": [], "source": [
+        {"has": "/stream", "do": "data", "key": "/stream", "slice": "/data", "dedupe": "/data"},
+        {"do": "data", "key": "{/channel}|{/data/0/symbol}", "sequence": {"last": "/n"}}]})",
+      "d.json");
+  REQUIRE(loaded.dialect != nullptr);
+  dialect::Scratch scratch;
+  const std::string combined =
+      R"({"stream":"a-stream-whose-name-is-long@trade","data":{"e":"trade","x":[1,2]}})";
+  const std::string book =
+      R"({"channel":"book","n":7,"data":[{"symbol":"A-SYMBOL-WHOSE-NAME-IS-LONG/USD"}]})";
+  const auto read = [&] {
+    const auto first = loaded.dialect->read_source(combined, "", scratch);
+    const auto second = loaded.dialect->read_source(book, "a-lane", scratch);
+    return first.what == dialect::SourceDo::data && second.what == dialect::SourceDo::data;
+  };
+  REQUIRE(read());
+  tally = {true, 0};
+  bool good = true;
+  for (int n = 0; n < 100; ++n) good = read() && good;
+  tally.counting = false;
+  CHECK(good);
+  CHECK(tally.allocations == 0);
 }
 
 }  // namespace

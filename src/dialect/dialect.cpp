@@ -1,0 +1,162 @@
+#include "holdfast/dialect/dialect.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+
+#include "dialect/rules.hpp"
+#include "dialect/text.hpp"
+#include "dialect/words.hpp"
+
+namespace holdfast::dialect {
+namespace {
+
+constexpr std::size_t longest_file = 1U << 20U;
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const int high = digit(text[i + 1]);
+    const int low = digit(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return out;
+}
+
+// What stands behind the segment; nothing if the path has none of the name.
+std::optional<std::string_view> behind(std::string_view path, std::string_view segment) {
+  for (std::size_t at = path.find('/'); at != std::string_view::npos; at = path.find('/', at + 1)) {
+    const std::string_view rest = path.substr(at + 1);
+    if (!rest.starts_with(segment)) continue;
+    if (rest.size() == segment.size()) return std::string_view{};
+    if (rest[segment.size()] == '/') return rest.substr(segment.size() + 1);
+  }
+  return std::nullopt;
+}
+
+std::string_view parameter(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
+      return pair.substr(name.size() + 1);
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return {};
+}
+
+bool is_name(std::string_view key, const Rules& rules) {
+  const auto bad = [](char c) {
+    return static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f;
+  };
+  return !key.empty() && key.size() <= rules.limits.key_bytes && std::ranges::none_of(key, bad);
+}
+
+}  // namespace
+
+Dialect::Dialect(std::unique_ptr<const Rules> rules) : rules_(std::move(rules)) {}
+Dialect::~Dialect() = default;
+
+Scratch::Scratch() : memory_(std::make_unique<ScratchMemory>()) {}
+Scratch::~Scratch() = default;
+Scratch::Scratch(Scratch&&) noexcept = default;
+Scratch& Scratch::operator=(Scratch&&) noexcept = default;
+
+std::shared_ptr<const Dialect> Dialect::opaque() {
+  auto rules = std::make_unique<Rules>();
+  rules->opaque = true;
+  rules->unknown_client = Unknown::drop;
+  return std::make_shared<const Dialect>(std::move(rules));
+}
+
+LoadedDialect Dialect::find(const std::string& name, const std::string& folder, const std::string& base,
+                            const config::World& world) {
+  if (name == "opaque") return {opaque(), {}};
+  std::string path = name;
+  if (name.find('/') == std::string::npos) {
+    path = folder + "/" + name + ".json";
+  } else if (!name.starts_with('/')) {
+    path = base + "/" + name;
+  }
+  const config::FileContent content = world.read_file(path, longest_file);
+  if (!content.error.empty()) return {nullptr, {{"", path + " can't be read: " + content.error}}};
+  return load(content.bytes, path);
+}
+
+bool Dialect::is_opaque() const noexcept {
+  return rules_->opaque;
+}
+const Limits& Dialect::limits() const noexcept {
+  return rules_->limits;
+}
+Unknown Dialect::unknown_of_client() const noexcept {
+  return rules_->unknown_client;
+}
+Unknown Dialect::unknown_of_source() const noexcept {
+  return rules_->unknown_source;
+}
+
+const ChannelSettings& Dialect::settings_for(std::string_view key) const noexcept {
+  const auto found =
+      std::ranges::find_if(rules_->channels, [&](const ChannelRule& each) { return fits(each.match, key); });
+  return found == rules_->channels.end() ? rules_->no_settings : found->settings;
+}
+
+std::optional<Entry> Dialect::read_entry(std::string_view path, std::string_view query) const {
+  Entry out;
+  for (const EntryRule& rule : rules_->entries) {
+    const auto rest = behind(path, rule.segment);
+    if (!rest) continue;
+    out.form = rule.form;
+    std::string_view names = rule.rest ? *rest : std::string_view{};
+    if (!rule.query.empty()) names = parameter(query, rule.query);
+    while (!names.empty()) {
+      const std::size_t end = std::min(names.find(rule.split), names.size());
+      auto key = percent_decoded(names.substr(0, end));
+      names.remove_prefix(std::min(end + 1, names.size()));
+      if (!key || !is_name(*key, *rules_)) return std::nullopt;
+      if (std::ranges::find(out.keys, *key) != out.keys.end()) continue;
+      if (out.keys.size() == rules_->limits.keys_per_message) return std::nullopt;
+      out.keys.push_back(*std::move(key));
+    }
+    break;
+  }
+  return out;
+}
+
+std::string Dialect::stable_sub_id(std::string_view key) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  EVP_Digest(key.data(), key.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out = "0x";
+  for (std::size_t i = 0; i < 16; ++i) {
+    out += digits[digest[i] >> 4U];
+    out += digits[digest[i] & 15U];
+  }
+  return out;
+}
+
+std::string_view text(Fault fault) noexcept {
+  return fault_words[static_cast<std::size_t>(fault)];
+}
+std::string_view text(ClientDo what) noexcept {
+  return client_words[static_cast<std::size_t>(what)];
+}
+std::string_view text(SourceDo what) noexcept {
+  return source_words[static_cast<std::size_t>(what)];
+}
+
+}  // namespace holdfast::dialect
