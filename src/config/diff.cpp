@@ -109,9 +109,10 @@ std::string parts(const Upstream& old, const Upstream& now) {
 std::string parts(const Feed& old, const Feed& now) {
   return Parts{}
       .compare("source", old.source, now.source)
-      .compare("dialect", old.dialect, now.dialect)
+      .compare("dialect", std::pair(old.dialect, old.dialect_text), std::pair(now.dialect, now.dialect_text))
       .compare("channel", old.channel, now.channel)
       .compare("join", old.join, now.join)
+      .compare("request_timeout", old.request_timeout, now.request_timeout)
       .compare("linger", old.linger, now.linger)
       .compare("ring", old.ring, now.ring)
       .compare("on_lag", old.on_lag, now.on_lag)

@@ -7,7 +7,8 @@ namespace holdfast::config {
 
 namespace {
 constexpr std::size_t most_field_bytes = 4096;
-}
+constexpr std::size_t most_dialect_bytes = 1U << 20U;
+}  // namespace
 
 void Settler::settle_feed(Feed& feed, const std::string& place) {
   Source& source = feed.source;
@@ -20,6 +21,8 @@ void Settler::settle_feed(Feed& feed, const std::string& place) {
     if (!is_good) problems_.error(where, quote(path) + " must hold one line of visible characters");
     source.read_headers.emplace_back(name, value);
   }
+  if (is_dialect_file(feed.dialect))
+    feed.dialect_text = read_whole(feed.dialect, most_dialect_bytes, place + ".dialect");
   if (source.tls.ca.empty()) return;
   PemFile file{source.tls.ca, {}};
   read_pem(file, place + ".source.tls.ca", "-----BEGIN CERTIFICATE-----");

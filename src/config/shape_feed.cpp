@@ -57,6 +57,11 @@ void source(Visitor& v, Source& s) {
   v.fields({"headers"}, s.headers, Source::most_headers, check_probe_field, check_field_value);
   v.fields({"header_files"}, s.header_files, Source::most_headers, check_probe_field, check_file);
   v.object({"tls"}, [&](Visitor& inner) { source_tls(inner, s.tls); });
+  v.object({"limits"}, [&](Visitor& inner) {
+    number(inner, {"subscriptions_per_connection"}, s.limits.subscriptions_per_connection, {0, 1'000'000});
+    number(inner, {"messages_per_second"}, s.limits.messages_per_second, {0, 1'000'000});
+    number(inner, {"connects_per_5min"}, s.limits.connects_per_5min, {0, 1'000'000});
+  });
 }
 
 void join(Visitor& v, Join& j) {
@@ -75,9 +80,10 @@ void join(Visitor& v, Join& j) {
 void describe_feed(Visitor& v, Feed& f) {
   v.text({"name", Presence::required}, f.name, check_feed_name);
   v.object({"source", Presence::required}, [&](Visitor& inner) { source(inner, f.source); });
-  v.text({"dialect"}, f.dialect, nullptr);
+  v.text({"dialect"}, f.dialect, check_file);
   v.text({"channel"}, f.channel, check_channel_template);
   join(v, f.join);
+  v.duration({"request_timeout"}, f.request_timeout, {milliseconds(100), minutes(10), Zero::within_range});
   v.duration({"linger"}, f.linger, {milliseconds(0), hours(1), Zero::within_range});
   v.object({"ring"}, [&](Visitor& inner) {
     inner.size({"bytes"}, f.ring.bytes, {4ULL << 10, 1ULL << 30});

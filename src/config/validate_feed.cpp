@@ -48,6 +48,22 @@ void check_source(const Config& config, const Feed& feed, const std::string& pla
   }
 }
 
+// With a dialect clients say which channels, on connections that all of them share.
+void check_dialect(const Feed& feed, const std::string& place, Problems& problems) {
+  const SourceLimits& limits = feed.source.limits;
+  if (feed.dialect == "opaque") {
+    if (limits.subscriptions_per_connection != 0 || limits.messages_per_second != 0)
+      problems.error(place + ".source.limits",
+                     "may have connects_per_5min only: an opaque feed's channels have a connection each");
+    return;
+  }
+  const std::string why = ", must be absent: the messages of the dialect " + quote(feed.dialect);
+  if (!feed.channel.empty())
+    problems.error(place + ".channel", "is " + quote(feed.channel) + why + " name the channels");
+  if (feed.client_messages != ClientMessages::drop)
+    problems.error(place + ".client_messages", "is \"forward\"" + why + " say what is forwarded");
+}
+
 void check_feed_route(const Config& config, const Route& route, const std::string& place,
                       Problems& problems) {
   if (!route.upstream.empty()) problems.error(place, "must have either an upstream or a feed");
@@ -80,9 +96,7 @@ void validate_feeds(const Config& config, Problems& problems) {
     if (!names.insert(feed.name).second)
       problems.error(place + ".name", "is " + quote(feed.name) + ", already the name of another feed");
     check_source(config, feed, place + ".source", problems);
-    if (feed.dialect != "opaque")
-      problems.error(place + ".dialect",
-                     "is " + quote(feed.dialect) + ", must be \"opaque\" in this version");
+    check_dialect(feed, place, problems);
     const bool is_used =
         std::ranges::any_of(config.routes, [&](const Route& r) { return r.feed == feed.name; });
     if (!is_used) problems.warning(place, quote(feed.name) + " is used by no route");

@@ -6,13 +6,12 @@
 #include <array>
 
 #include "dialect/rules.hpp"
+#include "dialect/shipped.hpp"
 #include "dialect/text.hpp"
 #include "dialect/words.hpp"
 
 namespace holdfast::dialect {
 namespace {
-
-constexpr std::size_t longest_file = 1U << 20U;
 
 std::optional<std::string> percent_decoded(std::string_view text) {
   const auto digit = [](char c) {
@@ -82,18 +81,17 @@ std::shared_ptr<const Dialect> Dialect::opaque() {
   return std::make_shared<const Dialect>(std::move(rules));
 }
 
-LoadedDialect Dialect::find(const std::string& name, const std::string& folder, const std::string& base,
-                            const config::World& world) {
-  if (name == "opaque") return {opaque(), {}};
-  std::string path = name;
-  if (name.find('/') == std::string::npos) {
-    path = folder + "/" + name + ".json";
-  } else if (!name.starts_with('/')) {
-    path = base + "/" + name;
+LoadedDialect Dialect::of(const config::Feed& feed) {
+  if (feed.dialect == "opaque") return {opaque(), {}};
+  if (config::is_dialect_file(feed.dialect)) return load(feed.dialect_text, feed.dialect);
+  std::string names = "\"opaque\"";
+  for (const Shipped& each : shipped()) {
+    if (each.name == feed.dialect) return load(each.text, feed.dialect + ".json");
+    names += ", \"" + std::string(each.name) + "\"";
   }
-  const config::FileContent content = world.read_file(path, longest_file);
-  if (!content.error.empty()) return {nullptr, {{"", path + " can't be read: " + content.error}}};
-  return load(content.bytes, path);
+  return {nullptr,
+          {{"", "is \"" + feed.dialect + "\", must be one of " + names +
+                    ", or the path of a file, with a \"/\" in it"}}};
 }
 
 bool Dialect::is_opaque() const noexcept {
@@ -107,6 +105,32 @@ Unknown Dialect::unknown_of_client() const noexcept {
 }
 Unknown Dialect::unknown_of_source() const noexcept {
   return rules_->unknown_source;
+}
+
+bool Dialect::answers_commands() const noexcept {
+  return std::ranges::any_of(rules_->source, [](const SourceRule& each) {
+    return each.what == SourceDo::ack || each.what == SourceDo::response;
+  });
+}
+bool Dialect::has_slices() const noexcept {
+  return std::ranges::any_of(rules_->source, [](const SourceRule& each) { return each.slice != no_slot; });
+}
+bool Dialect::has_sub_ids() const noexcept {
+  return std::ranges::any_of(rules_->source, [](const SourceRule& each) {
+    return each.what == SourceDo::data && each.sub_id != no_slot;
+  });
+}
+bool Dialect::has_snapshots() const noexcept {
+  return std::ranges::any_of(rules_->source,
+                             [](const SourceRule& each) { return each.what == SourceDo::snapshot; });
+}
+bool Dialect::replies_per_key(RuleIndex rule) const noexcept {
+  return rule < rules_->client.size() && rules_->client[rule].one_per_key;
+}
+bool Dialect::tells_all(RuleIndex rule) const noexcept {
+  if (rule >= rules_->client.size() || !rules_->client[rule].reply) return false;
+  const Template& reply = *rules_->client[rule].reply;
+  return reply.uses(Name::all) || reply.uses(Name::group);
 }
 
 const ChannelSettings& Dialect::settings_for(std::string_view key) const noexcept {

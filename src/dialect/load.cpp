@@ -151,15 +151,14 @@ void read_join(ObjectReader& object, ChannelSettings& out) {
   if (found == nullptr) return;
   if (found->is_object()) {
     ObjectReader inner(*found, object.place("join"), object.problems());
-    out.join = JoinKind::last;
-    out.last = 1;
-    inner.number("last", out.last, 1, 100'000);
+    out.join = {config::JoinKind::last, 1};
+    inner.number("last", out.join->last, 1, 100'000);
     return inner.finish();
   }
   if (*found == "none") {
-    out.join = JoinKind::none;
+    out.join = {config::JoinKind::none, 0};
   } else if (*found == "snapshot") {
-    out.join = JoinKind::snapshot;
+    out.join = {config::JoinKind::snapshot, 0};
   } else {
     object.wrong("join", shown(*found), "must be \"none\", \"snapshot\" or {\"last\": 1 to 100000}");
   }
@@ -171,7 +170,7 @@ void read_channel(ObjectReader& object, Rules& rules) {
   object.text("match", rule.match, 200);
   read_join(object, rule.settings);
   std::size_t lag = 0;
-  if (object.choice("on_lag", lag, lag_words)) rule.settings.on_lag = static_cast<OnLag>(lag);
+  if (object.choice("on_lag", lag, lag_words)) rule.settings.on_lag = static_cast<config::OnLag>(lag);
 }
 
 void read_separator(ObjectReader& object, Rules& rules) {

@@ -11,6 +11,8 @@ namespace holdfast::feed {
 namespace {
 // How often old messages are looked for in quiet channels.
 constexpr std::uint32_t trim_period_ms = 1'000;
+// A source is not asked for another snapshot of a channel before it had the time to send one.
+constexpr std::chrono::seconds renewal_pause{3};
 }  // namespace
 
 /// Whom a send is for, and which steps of the plan it has.
@@ -41,6 +43,18 @@ void Ruled::deliver_to(session::Shard&) noexcept {
 void Joining::deliver_to(session::Shard&) noexcept {
   audience->take(*this);
 }
+void Refused::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+void Answered::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+void Broadcast::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
+void FeedEnded::deliver_to(session::Shard&) noexcept {
+  audience->take(*this);
+}
 Audience::Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode)
     : shard_(shard),
       hub_(hub),
@@ -64,13 +78,31 @@ void Audience::take(Joining& joining) noexcept {
   if (closing_for_ != Reason::none) subscriber->end(closing_for_);
 }
 
-Channel& Audience::channel(FeedState& feed, const std::string& key) {
+Channel& Audience::channel(FeedState& feed, const std::string& key, const std::string& lane) {
   auto& found = channels_[{&feed, key}];
   if (found == nullptr) {
     found = std::make_unique<Channel>(feed, key);
-    hub_.want(feed, key, index_);
+    hub_.want(feed, key, lane, index_);
   }
   return *found;
+}
+
+Channel* Audience::find(FeedState& feed, const std::string& key) noexcept {
+  const auto found = channels_.find({&feed, key});
+  return found == channels_.end() ? nullptr : found->second.get();
+}
+
+const std::shared_ptr<const dialect::Dialect>& Audience::dialect(FeedState& feed) {
+  Spoken& spoken = spoken_[&feed];
+  const std::uint32_t version = feed.dialect_version.load(std::memory_order_acquire);
+  if (spoken.dialect == nullptr || spoken.version != version) spoken = {version, feed.dialect()};
+  return spoken.dialect;
+}
+
+Origin Audience::next_origin() noexcept {
+  constexpr unsigned bits = 24;
+  latest_origin_ = (latest_origin_ + 1) & ((1U << bits) - 1);
+  return static_cast<Origin>((index_ + 1) << bits) | latest_origin_;
 }
 
 void Audience::add(Channel& channel, Subscriber& subscriber, std::uint32_t subscription) {
@@ -108,16 +140,38 @@ void Audience::drop_if_empty(Channel& channel) noexcept {
   channels_.erase({&channel.feed, channel.key});
 }
 
-void Audience::forward(Channel& channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept {
-  metrics::Counter& dropped = channel.feed.cells(shard_.surroundings().pump_thread).forwards_dropped;
-  if (channel.id != 0) {
-    if (!hub_.forward(channel.feed, channel.id, opcode, std::move(message))) dropped.add();
-    return;
+bool Audience::forward(FeedState& feed, Channel* channel, ws::Opcode opcode,
+                       std::vector<std::byte> message) noexcept {
+  if (channel == nullptr || channel->id != 0) {
+    const ChannelId id = channel == nullptr ? 0 : channel->id;
+    if (hub_.forward(feed, id, opcode, std::move(message))) return true;
+  } else {
+    const std::size_t cost = message.size() + sizeof(Channel::Said);
+    if (!channel->is_orphan && channel->said_before_bytes + cost <= Channel::most_said_before) {
+      channel->said_before_bytes += cost;
+      channel->said_before.push_back({opcode, std::move(message)});
+      return true;
+    }
   }
-  const std::size_t cost = message.size() + sizeof(Channel::Said);
-  if (channel.is_orphan || channel.said_before_bytes + cost > Channel::most_said_before) return dropped.add();
-  channel.said_before_bytes += cost;
-  channel.said_before.push_back({opcode, std::move(message)});
+  feed.cells(shard_.surroundings().pump_thread).forwards_dropped.add();
+  return false;
+}
+
+bool Audience::publish(Channel& channel, std::vector<std::byte> message, Origin origin) noexcept {
+  return hub_.publish(channel.feed, channel.id, ws::Opcode::text, std::move(message), origin);
+}
+
+bool Audience::ask(FeedState& feed, Handle who, Question question) noexcept {
+  question.asker.audience = index_;
+  question.asker.who = who;
+  return hub_.ask(feed, std::move(question));
+}
+
+void Audience::renew(Channel& channel) noexcept {
+  const TimePoint now = Clock::now();
+  if (now - channel.renewed_at < renewal_pause) return;
+  channel.renewed_at = now;
+  hub_.renew(channel.feed, channel.id);
 }
 
 void Audience::note_change(Channel& channel) noexcept {
@@ -151,8 +205,10 @@ void Audience::take(Opened& opened) noexcept {
   for (const Log::Part& part : opened.parts) channel.log.append(part.chunk, part.frames);
   by_id_[channel.id] = &channel;
   for (Channel::Said& each : std::exchange(channel.said_before, {}))
-    forward(channel, each.opcode, std::move(each.message));
-  for (const Channel::Follower& each : channel.followers) each.who->opened(each.subscription);
+    forward(channel.feed, &channel, each.opcode, std::move(each.message));
+  // One that is told so may leave, or end.
+  const std::vector<Channel::Follower> followers = channel.followers;
+  for (const Channel::Follower& each : followers) each.who->opened(each.subscription);
   if (channel.followers.empty()) note_left(channel);
   if (!armed()) shard_.loop().timers().arm(*this, shard_.loop().now() + trim_period_ms);
 }
@@ -161,17 +217,49 @@ void Audience::take(Ended& ended) noexcept {
   const auto found = channels_.find({ended.feed, ended.key});
   // Another one of that name may have been asked for meanwhile.
   if (found == channels_.end() || found->second->id != ended.channel) return;
+  Channel& channel = orphan(*ended.feed, ended.key);
+  // Each that ends at once takes itself out.
+  const std::vector<Channel::Follower> followers = channel.followers;
+  std::vector<Subscriber*> leaving;
+  for (const Channel::Follower& each : followers) leaving.push_back(each.who);
+  end_spread(leaving, ended.reason, ended.spread);
+}
+
+Channel& Audience::orphan(FeedState& feed, const std::string& key) {
+  const auto found = channels_.find({&feed, key});
   orphans_.push_back(std::move(found->second));
   channels_.erase(found);
   Channel& channel = *orphans_.back();
   by_id_.erase(channel.id);
   channel.is_orphan = true;
   note_left(channel);
-  // Each that ends at once takes itself out.
-  const std::vector<Channel::Follower> followers = channel.followers;
+  return channel;
+}
+
+void Audience::take(const Refused& refused) noexcept {
+  const auto found = channels_.find({refused.feed, refused.key});
+  if (found == channels_.end() || found->second->id != refused.channel) return;
+  const std::vector<Channel::Follower> followers = orphan(*refused.feed, refused.key).followers;
+  for (const Channel::Follower& each : followers) each.who->refused(each.subscription, refused.why);
+}
+
+void Audience::take(const Answered& answered) noexcept {
+  Subscriber* const subscriber = subscribers_->find(answered.asker.who);
+  if (subscriber != nullptr) subscriber->answered(answered);
+}
+
+void Audience::take(const Broadcast& broadcast) noexcept {
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    if (&each.feed() == broadcast.feed && each.is_running()) each.tell(broadcast.text);
+  });
+}
+
+void Audience::take(const FeedEnded& ended) noexcept {
   std::vector<Subscriber*> leaving;
-  for (const Channel::Follower& each : followers) leaving.push_back(each.who);
-  end_spread(leaving, ended.reason, ended.spread);
+  subscribers_->for_each([&](Subscriber& each, Handle) {
+    if (&each.feed() == ended.feed && each.is_running()) leaving.push_back(&each);
+  });
+  end_spread(leaving, Reason::feed_gone, ended.spread);
 }
 
 void Audience::take(Ruled& ruled) noexcept {
@@ -221,23 +309,25 @@ bool Audience::obey(const session::SessionOrder& order, session::SessionOrder::A
   return true;
 }
 
-const Audience::Helping& Audience::helping(Channel& channel, Sequence from, Form form,
+const Audience::Helping& Audience::helping(Channel& channel, Sequence from, Form form, Origin reader,
                                            std::size_t most_bytes) {
-  const bool is_known =
-      helped_ == &channel && helping_.from == from && helped_form_ == form && helped_bytes_ == most_bytes;
+  const bool is_known = helped_ == &channel && helping_.from == from && helped_form_ == form &&
+                        helped_reader_ == reader && helped_bytes_ == most_bytes;
   if (is_known) return helping_;
   helped_ = &channel;
   helped_form_ = form;
+  helped_reader_ = reader;
   helped_bytes_ = most_bytes;
   helping_.from = from;
   helping_.piece_count = 0;
   helping_.bytes = 0;
-  helping_.next = channel.log.gather(from, form, most_bytes, [this](std::span<const std::byte> piece) {
-    if (helping_.piece_count == Helping::most_pieces) return false;
-    helping_.pieces[helping_.piece_count++] = piece;
-    helping_.bytes += piece.size();
-    return true;
-  });
+  helping_.next =
+      channel.log.gather(from, form, reader, most_bytes, [this](std::span<const std::byte> piece) {
+        if (helping_.piece_count == Helping::most_pieces) return false;
+        helping_.pieces[helping_.piece_count++] = piece;
+        helping_.bytes += piece.size();
+        return true;
+      });
   return helping_;
 }
 
@@ -266,7 +356,8 @@ void Audience::check_invariants() {
   for (const auto& channel : orphans_) check(*channel);
   std::size_t subscriptions = 0;
   subscribers_->for_each([&](Subscriber& each, Handle) {
-    subscriptions += each.subscriptions_.size();
+    subscriptions += static_cast<std::size_t>(std::ranges::count_if(
+        each.subscriptions_, [](const Subscription& one) { return one.channel != nullptr; }));
     each.check_invariants();
   });
   assert(subscriptions == followers);

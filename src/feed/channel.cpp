@@ -32,15 +32,15 @@ Sequence point_after_lag(const Log& log, Sequence next, config::OnLag policy) no
   return std::max(next, log.begin());
 }
 
-Rules rules_of(const config::Feed& settings) {
+Rules rules_of(const config::Feed& settings, const dialect::ChannelSettings& channel) {
   Rules rules;
+  rules.join = channel.join.value_or(settings.join);
+  rules.on_lag = channel.on_lag.value_or(settings.on_lag);
   rules.retention.bytes = settings.ring.bytes;
   rules.retention.age = settings.ring.age;
-  rules.retention.last = settings.join.kind == config::JoinKind::last ? settings.join.last : 1;
+  rules.retention.last = rules.join.kind == config::JoinKind::last ? rules.join.last : 1;
   rules.retention.from_snapshot =
-      settings.join.kind == config::JoinKind::snapshot || settings.on_lag == config::OnLag::skip_to_snapshot;
-  rules.join = settings.join;
-  rules.on_lag = settings.on_lag;
+      rules.join.kind == config::JoinKind::snapshot || rules.on_lag == config::OnLag::skip_to_snapshot;
   rules.slow = settings.slow;
   return rules;
 }

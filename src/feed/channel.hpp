@@ -28,6 +28,7 @@ struct Channel {
   std::vector<Follower> followers;
   bool is_listed_as_left = false;
   bool is_grown = false;
+  TimePoint renewed_at;    ///< when a snapshot was last asked for
   bool is_orphan = false;  ///< the hub knows it no more
   struct Said {
     ws::Opcode opcode;
@@ -42,12 +43,14 @@ struct Channel {
 struct Subscription {
   static constexpr std::uint32_t none = UINT32_MAX;
 
-  Channel* channel = nullptr;
+  Channel* channel = nullptr;     ///< null: this number is free
   Sequence next = 0;              ///< to be sent
   Sequence fresh = 0;             ///< what comes from here on has come since it joined
   std::uint32_t place = 0;        ///< in channel->followers
   std::uint32_t next_due = none;  ///< behind it in the DueList
-  bool joined = false;            ///< the channel was open, `next` counts
+  std::uint32_t missed = 0;       ///< messages that it is still to be told of that it did not get
+  bool joined = false;            ///< it gets what comes, `next` counts
+  bool held = false;              ///< it waits for a snapshot
   bool due = false;               ///< in the DueList
 };
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
-#include <string_view>
 
 namespace holdfast::feed {
 
@@ -36,10 +34,9 @@ void Deduper::begin(std::size_t slot, TimePoint now) {
   }
 }
 
-bool Deduper::is_first(std::size_t slot, std::span<const std::byte> message, TimePoint now) {
+bool Deduper::is_first(std::size_t slot, std::uint64_t hash, TimePoint now) {
   forget_old(now);
-  const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
-  const auto [found, is_new] = entries_.try_emplace(std::hash<std::string_view>{}(text));
+  const auto [found, is_new] = entries_.try_emplace(hash);
   Entry& entry = found->second;
   if (is_new) entry.second = second_of(now);
   age(entry, now);

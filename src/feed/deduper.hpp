@@ -23,7 +23,7 @@ class Deduper {
   /// A connection begins (again) in this slot.
   void begin(std::size_t slot, TimePoint now);
   /// Whether this message of that connection is the first of its kind.
-  [[nodiscard]] bool is_first(std::size_t slot, std::span<const std::byte> message, TimePoint now);
+  [[nodiscard]] bool is_first(std::size_t slot, std::uint64_t hash, TimePoint now);
   /// This slot's connection is ahead: it has passed everything that was delivered.
   void settle(std::size_t slot);
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }

@@ -17,27 +17,30 @@ ChannelId next_id() {
 
 }  // namespace
 
-Hub::Hub(FeedState& feed, std::size_t audiences, config::Feed settings, Host& host)
+Hub::Hub(FeedState& feed, std::size_t audiences, config::Feed settings,
+         std::shared_ptr<const dialect::Dialect> dialect, Host& host)
     : feed_(feed),
       audiences_(audiences),
       settings_(std::move(settings)),
-      rules_(rules_of(settings_)),
+      dialect_(std::move(dialect)),
       host_(host) {}
 
 Hub::~Hub() {
   end_all(std::chrono::milliseconds(0));
 }
 
-void Hub::apply(const config::Feed& settings, TimePoint now) {
+void Hub::apply(const config::Feed& settings, std::shared_ptr<const dialect::Dialect> dialect,
+                TimePoint now) {
   settings_ = settings;
-  rules_ = rules_of(settings);
+  dialect_ = std::move(dialect);
   for (auto& [key, channel] : channels_) {
-    channel->log.trim(rules_.retention, now);
+    channel->rules = rules_of(settings_, dialect_->settings_for(key));
+    channel->log.trim(channel->rules.retention, now);
     for (std::size_t n = 0; n < audiences_; ++n) {
-      if (channel->wanted_by[n] == 0) continue;
+      if (channel->wanted_by[n] == 0 || !channel->is_open) continue;
       Ruled ruled;
       ruled.channel = channel->id;
-      ruled.rules = rules_;
+      ruled.rules = channel->rules;
       host_.send(n, std::move(ruled));
     }
   }
@@ -50,7 +53,7 @@ void Hub::end_all(std::chrono::milliseconds spread) {
       Ended gone;
       gone.feed = &feed_;
       gone.key = key;
-      gone.channel = channel->id;
+      gone.channel = channel->is_open ? channel->id : 0;
       gone.reason = Reason::feed_gone;
       gone.spread = spread;
       host_.send(n, std::move(gone));
@@ -73,26 +76,38 @@ Opened Hub::opening_of(const Channel& channel) {
   opened.feed = &feed_;
   opened.key = channel.key;
   opened.channel = channel.id;
-  opened.rules = rules_;
+  opened.rules = channel.rules;
   opened.first = channel.log.begin();
   opened.parts = channel.log.parts(channel.log.begin());
   return opened;
 }
 
-void Hub::want(const std::string& key, std::size_t audience, TimePoint now) {
+void Hub::refuse_room(const std::string& key, std::size_t audience) {
+  if (dialect_->is_opaque()) {
+    Ended refused;
+    refused.feed = &feed_;
+    refused.key = key;
+    refused.reason = Reason::too_many_channels;
+    return host_.send(audience, std::move(refused));
+  }
+  Refused refused;
+  refused.feed = &feed_;
+  refused.key = key;
+  refused.why = {dialect::Fault::refused, "this feed has no room for more channels", {}};
+  host_.send(audience, std::move(refused));
+}
+
+void Hub::want(const std::string& key, const std::string& lane, std::size_t audience, TimePoint now) {
   auto found = channels_.find(key);
   const bool is_new = found == channels_.end();
   if (is_new) {
-    if (channels_.size() >= settings_.max_channels) {
-      Ended refused;
-      refused.feed = &feed_;
-      refused.key = key;
-      refused.reason = Reason::too_many_channels;
-      return host_.send(audience, std::move(refused));
-    }
+    if (channels_.size() >= settings_.max_channels) return refuse_room(key, audience);
     auto made = std::make_unique<Channel>();
     made->id = next_id();
     made->key = key;
+    made->lane = lane;
+    if (dialect_->has_sub_ids()) made->sub_id = dialect::Dialect::stable_sub_id(key);
+    made->rules = rules_of(settings_, dialect_->settings_for(key));
     made->wanted_by.resize(audiences_);
     made->left_at = now;
     found = channels_.emplace(key, std::move(made)).first;
@@ -104,9 +119,29 @@ void Hub::want(const std::string& key, std::size_t audience, TimePoint now) {
     channel.wanted_by[audience] = 1;
     ++channel.wanting;
   }
-  host_.send(audience, opening_of(channel));
-  // Last: a source may have its first message here before this returns.
+  if (channel.is_open) host_.send(audience, opening_of(channel));
   if (is_new) host_.open_source(channel);
+}
+
+void Hub::confirm(Channel& channel) {
+  if (std::exchange(channel.is_open, true)) return;
+  publish();  // what is written already is in the opening
+  for (std::size_t n = 0; n < audiences_; ++n) {
+    if (channel.wanted_by[n] != 0) host_.send(n, opening_of(channel));
+  }
+}
+
+void Hub::refuse(Channel& channel, const Refusal& why) {
+  for (std::size_t n = 0; n < audiences_; ++n) {
+    if (channel.wanted_by[n] == 0) continue;
+    Refused refused;
+    refused.feed = &feed_;
+    refused.key = channel.key;
+    refused.channel = channel.is_open ? channel.id : 0;
+    refused.why = why;
+    host_.send(n, std::move(refused));
+  }
+  erase(channels_.find(channel.key));
 }
 
 void Hub::leave(ChannelId id, std::size_t audience, TimePoint now) {
@@ -138,8 +173,8 @@ void Hub::publish() {
       channel->log.append(part.chunk, part.frames);
       newest = part.frames.back().came;
     }
-    channel->log.trim(rules_.retention, newest);
-    for (std::size_t n = 0; n < audiences_; ++n) concerned[n] |= channel->wanted_by[n];
+    channel->log.trim(channel->rules.retention, newest);
+    for (std::size_t n = 0; n < audiences_ && channel->is_open; ++n) concerned[n] |= channel->wanted_by[n];
     batch->pieces.push_back(std::move(piece));
   }
   changed_.clear();
@@ -152,7 +187,7 @@ void Hub::publish() {
 void Hub::tick(TimePoint now) {
   for (auto each = channels_.begin(); each != channels_.end();) {
     Channel& channel = *each->second;
-    channel.log.trim(rules_.retention, now);
+    channel.log.trim(channel.rules.retention, now);
     const bool is_over = channel.wanting == 0 && now - channel.left_at >= settings_.linger;
     each = is_over ? erase(each) : std::next(each);
   }

@@ -16,6 +16,9 @@ bool Subscriber::help(Subscription& place, config::OnLag policy) noexcept {
   const Sequence to = point_after_lag(place.channel->log, place.next, policy);
   if (to == place.next) return true;
   feed_.cells(pump_thread()).skips[static_cast<std::size_t>(policy)].add(to - place.next);
+  // What is state has a newer value; of the rest it is told.
+  if (dialogue_ != nullptr && policy != config::OnLag::conflate)
+    place.missed += static_cast<std::uint32_t>(to - place.next);
   place.next = to;
   return true;
 }

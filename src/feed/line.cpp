@@ -10,8 +10,6 @@ namespace holdfast::feed {
 
 namespace {
 
-// How long a new connection may be open without a word before the old one goes all the same.
-constexpr std::chrono::seconds longest_silence_at_rotation{5};
 constexpr std::chrono::milliseconds deduper_stays{200};
 constexpr std::size_t most_waiting_bytes = 256UL * 1024;
 
@@ -95,10 +93,9 @@ void Line::retire(std::size_t slot) {
   place.strand->retire();
   place.strand.reset();
   feed_.source_cells().wanted.add(-1);
-  if (std::exchange(place.is_counted_open, false)) feed_.source_cells().connections.add(-1);
   place.replaces.clear();
   for (Place& each : places_) std::erase(each.replaces, slot);
-  std::erase(going_, slot);  // another one may come to this place
+  note_closed(slot);
   if (!has_several()) one_left_at_ = Clock::now();
 }
 
@@ -110,24 +107,31 @@ void Line::opened(std::size_t slot) {
   thread_.surroundings().log->inform("feed " + feed_.name() + ": source " +
                                      places_[slot].strand->view(Clock::now()).url + " is open");
   told_.clear();
+  receiver_.opened(slot);
   waiting_bytes_ = 0;
   for (const Said& each : std::exchange(waiting_, {})) forward(each.opcode, each.message);
 }
 
 void Line::came(std::size_t slot, ws::Opcode opcode, std::span<const std::byte> message, TimePoint when) {
-  if (!places_[slot].replaces.empty()) going_.push_back(slot);
-  if (deduper_ != nullptr && !deduper_->is_first(slot, message, when)) {
-    feed_.source_cells().duplicates.add();
-    return;
-  }
-  receiver_.came({opcode, message, when, FrameKind::message});
+  receiver_.came(slot, {opcode, message, when, FrameKind::message});
+}
+
+bool Line::is_first(std::size_t slot, std::uint64_t hash, TimePoint when) {
+  if (deduper_ == nullptr || deduper_->is_first(slot, hash, when)) return true;
+  feed_.source_cells().duplicates.add();
+  return false;
+}
+
+void Line::note_closed(std::size_t slot) {
+  if (!std::exchange(places_[slot].is_counted_open, false)) return;
+  feed_.source_cells().connections.add(-1);
+  receiver_.closed(slot);
 }
 
 void Line::lost(std::size_t slot, const std::string& why) {
   Place& place = places_[slot];
-  const bool was_open = std::exchange(place.is_counted_open, false);
+  const bool was_open = place.is_counted_open;
   if (was_open) {
-    feed_.source_cells().connections.add(-1);
     feed_.source_cells().losses.add();
   } else {
     feed_.source_cells().connects_failed.add();
@@ -136,13 +140,22 @@ void Line::lost(std::size_t slot, const std::string& why) {
                                (was_open ? " is lost: " : " can't be had: ") + why;
   if (sentence != told_) thread_.surroundings().log->warn(sentence);
   told_ = sentence;
+  note_closed(slot);
+}
+
+bool Line::replaces(std::size_t slot, std::size_t old) const noexcept {
+  return std::ranges::find(places_[slot].replaces, old) != places_[slot].replaces.end();
+}
+
+bool Line::is_going(std::size_t slot) const noexcept {
+  for (std::size_t each = 0; each < places_.size(); ++each) {
+    if (replaces(each, slot)) return true;
+  }
+  return false;
 }
 
 void Line::rotate(std::size_t slot) {
-  const bool is_replaced = std::ranges::any_of(places_, [&](const Place& each) {
-    return std::ranges::find(each.replaces, slot) != each.replaces.end();
-  });
-  if (is_replaced || !places_[slot].replaces.empty()) return;
+  if (is_going(slot) || !places_[slot].replaces.empty()) return;
   // In standby mode the preferred one is tried again.
   begin(settings_.mode == config::SourceMode::redundant ? places_[slot].url : 0, {slot});
 }
@@ -171,21 +184,26 @@ void Line::replace(const config::Feed& settings) {
 
 void Line::tick(TimePoint now) {
   for (std::size_t slot = 0; slot < places_.size(); ++slot) {
-    const Place& place = places_[slot];
+    Place& place = places_[slot];
     if (place.strand == nullptr) continue;
-    const bool is_quiet =
-        place.strand->is_open() && now - place.strand->opened_at() > longest_silence_at_rotation;
-    if (!place.replaces.empty() && is_quiet) going_.push_back(slot);
+    const bool takes_over = !place.replaces.empty() && place.strand->is_open() &&
+                            receiver_.has_taken_over(slot, now - place.strand->opened_at());
+    if (takes_over) {
+      for (const std::size_t old : std::exchange(place.replaces, {})) {
+        if (places_[old].strand != nullptr) retire(old);
+      }
+    }
     const bool is_old = settings_.rotate_after.count() != 0 && place.strand->is_open() &&
                         now - place.strand->opened_at() >= settings_.rotate_after;
     if (is_old || place.strand->should_leave()) rotate(slot);
   }
-  for (const std::size_t slot : std::exchange(going_, {})) {
-    for (const std::size_t old : std::exchange(places_[slot].replaces, {})) {
-      if (places_[old].strand != nullptr) retire(old);
-    }
-  }
   if (deduper_ != nullptr && !has_several() && now - one_left_at_ > deduper_stays) deduper_.reset();
+}
+
+bool Line::send(std::size_t slot, std::string_view text) {
+  const auto& strand = places_[slot].strand;
+  return strand != nullptr &&
+         strand->send(strand, ws::Opcode::text, std::as_bytes(std::span(text.data(), text.size())));
 }
 
 bool Line::send(ws::Opcode opcode, std::span<const std::byte> message) {

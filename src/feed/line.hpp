@@ -15,10 +15,17 @@ namespace holdfast::feed {
 
 class Line final : private StrandOwner {
  public:
+  /// Connections are told by their slot.
   class Receiver {
    public:
-    virtual void came(const Writer::Message& message) = 0;
+    virtual void opened(std::size_t slot) = 0;
+    virtual void closed(std::size_t slot) = 0;  ///< one that was open
+    virtual void came(std::size_t slot, const Writer::Message& message) = 0;
     virtual void read_is_over() = 0;
+    /// Whether it brings all that those bring which it replaces, so that they can go.
+    [[nodiscard]] virtual bool has_taken_over(std::size_t slot, Clock::duration open_for) = 0;
+    [[nodiscard]] virtual std::string ping(std::size_t slot) = 0;  ///< as StrandOwner::ping
+    [[nodiscard]] virtual Clock::duration wait_to_connect(TimePoint now) = 0;
 
    protected:
     ~Receiver() = default;
@@ -31,7 +38,21 @@ class Line final : private StrandOwner {
   Line& operator=(const Line&) = delete;
   ~Line();
 
+  /// To any connection; what comes while there is none is kept, 256 KiB.
   void forward(ws::Opcode opcode, std::span<const std::byte> message);
+  /// False: it is not open, or has too much to send already.
+  [[nodiscard]] bool send(std::size_t slot, std::string_view text);
+  /// Of several connections, whether this one is the first that brings it.
+  [[nodiscard]] bool is_first(std::size_t slot, std::uint64_t hash, TimePoint when);
+  /// There are several connections, or were until just now.
+  [[nodiscard]] bool dedupes() const noexcept { return deduper_ != nullptr; }
+  /// Whether `slot` is to take over from `old`.
+  [[nodiscard]] bool replaces(std::size_t slot, std::size_t old) const noexcept;
+  [[nodiscard]] bool is_going(std::size_t slot) const noexcept;  ///< another one takes over from it
+  /// Another connection takes over from this one.
+  void rotate(std::size_t slot);
+  /// It ends now and is dialled again.
+  void leave(std::size_t slot, const std::string& why) { places_[slot].strand->leave(why); }
   /// Many times a second: rotation, backends to be left.
   void tick(TimePoint now);
   /// Others take over from the present connections, which end when they have spoken.
@@ -44,13 +65,15 @@ class Line final : private StrandOwner {
   void came(std::size_t slot, ws::Opcode opcode, std::span<const std::byte> message, TimePoint when) override;
   void read_is_over() override { receiver_.read_is_over(); }
   void lost(std::size_t slot, const std::string& why) override;
+  std::string ping(std::size_t slot) override { return receiver_.ping(slot); }
+  Clock::duration wait_to_connect(TimePoint now) override { return receiver_.wait_to_connect(now); }
 
   void settle(const config::Feed& settings);
   void begin(std::size_t first_url, std::vector<std::size_t> replaced);
   void retire(std::size_t slot);
-  void rotate(std::size_t slot);
   [[nodiscard]] bool has_several() const noexcept;
   [[nodiscard]] bool send(ws::Opcode opcode, std::span<const std::byte> message);
+  void note_closed(std::size_t slot);
 
   struct Place {
     std::shared_ptr<Strand> strand;     ///< null = free
@@ -65,7 +88,6 @@ class Line final : private StrandOwner {
   config::Source settings_;
   std::vector<std::shared_ptr<const dial::Destination>> destinations_;
   std::vector<Place> places_;
-  std::vector<std::size_t> going_;  ///< slots to be retired after the present read
   std::unique_ptr<Deduper> deduper_;
   TimePoint one_left_at_;  ///< since when there is one strand only: the deduper goes a while later
   struct Said {

@@ -30,7 +30,7 @@ void Log::append(const std::shared_ptr<const Chunk>& chunk, std::span<const Fram
     frames_[(head_ + size_) & (frames_.size() - 1)] = frame;
     if (frame.kind == FrameKind::snapshot) snapshot_ = end();
     ++size_;
-    bytes_ += frame.plain_size;
+    bytes_ += frame.size[0];
   }
   if (runs_.size() == first_run_ || runs_.back().chunk != chunk) runs_.push_back({chunk, 0});
   runs_.back().end = end();
@@ -38,7 +38,7 @@ void Log::append(const std::shared_ptr<const Chunk>& chunk, std::span<const Fram
 
 void Log::drop_first() noexcept {
   assert(size_ != 0);
-  bytes_ -= frames_[head_].plain_size;
+  bytes_ -= frames_[head_].size[0];
   head_ = (head_ + 1) & (frames_.size() - 1);
   --size_;
   ++begin_;

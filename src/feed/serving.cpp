@@ -1,6 +1,7 @@
 // What a subscriber gets: the hot path of a feed. One plan and one send per subscriber and turn.
 
 #include <algorithm>
+#include <utility>
 
 #include "feed/subscriber.hpp"
 
@@ -13,6 +14,11 @@ constexpr std::size_t most_bytes_per_send = 64UL * 1024;
 void Subscriber::mark_due(std::uint32_t subscription) {
   Subscription& place = subscriptions_[subscription];
   if (!place.joined) return;
+  if (place.held) {
+    place.next = place.channel->log.latest_snapshot();
+    if (place.next == place.channel->log.end()) return;
+    place.held = false;
+  }
   due_.push(subscriptions_, subscription);
   if (is_blocked()) return watch();
   if (waits_ || phase_ != Phase::open) return;
@@ -33,18 +39,26 @@ bool Subscriber::plan(Plan& plan) noexcept {
     goes_on = place.next >= channel.log.begin() || help(place, channel.rules.on_lag);
     return goes_on && (place.next >= channel.log.end() || add(plan, number));
   });
-  if (!goes_on) return false;
+  if (phase_ != Phase::open || is_blocked()) return false;
   if (plan.bytes == 0) due_.keep_if(subscriptions_, [](const Subscription&) { return false; });
   return plan.bytes != 0;
 }
 
 // False: there is no room for more.
 bool Subscriber::add(Plan& plan, std::uint32_t number) {
-  const Subscription& place = subscriptions_[number];
+  Subscription& place = subscriptions_[number];
+  if (place.missed != 0) {
+    dialogue_->tell_gap(*place.channel, std::exchange(place.missed, 0));
+    if (phase_ != Phase::open || is_blocked()) return false;
+  }
   const auto& helping =
-      audience_.helping(*place.channel, place.next, form_, most_bytes_per_send - plan.bytes);
+      audience_.helping(*place.channel, place.next, form_, reader(), most_bytes_per_send - plan.bytes);
   if (plan.piece_count + helping.piece_count > most_pieces) return false;
   if (plan.bytes != 0 && plan.bytes + helping.bytes > most_bytes_per_send) return false;
+  if (helping.piece_count == 0) {  // all of it is its own
+    place.next = helping.next;
+    return true;
+  }
   for (std::size_t n = 0; n < helping.piece_count; ++n) plan.pieces[plan.piece_count++] = helping.pieces[n];
   plan.steps.push_back({number, place.next, helping.next, helping.bytes});
   plan.bytes += helping.bytes;
@@ -85,7 +99,7 @@ void Subscriber::keep_rest(std::span<const Step> steps, std::size_t taken) noexc
     Sequence next = step.from;
     std::size_t bytes = 0;
     for (; next < step.next; ++next) {
-      const std::span<const std::byte> frame = log.at(next).bytes(form_);
+      const std::span<const std::byte> frame = log.at(next).bytes(form_, reader());
       const std::size_t end = passed + frame.size();
       // Begun, or promised to the TLS library.
       if (passed >= taken && passed >= committed) break;
@@ -120,7 +134,7 @@ void Subscriber::count(const Subscription& place, Sequence from, Sequence to, st
   to_client_.bytes += bytes;
   auto& flow = route_.cells(pump_thread()).flow(metrics::Direction::to_client);
   // Most feeds have one kind of message; where they mix, the first one's is counted for the batch.
-  const auto opcode = static_cast<std::uint8_t>(channel.log.at(from).plain[0] & std::byte{0x0f});
+  const auto opcode = static_cast<std::uint8_t>(channel.log.at(from).at[0][0] & std::byte{0x0f});
   flow.frames[metrics::opcode_index(opcode)].add(frames);
   flow.messages.add(frames);
   flow.bytes.add(bytes);

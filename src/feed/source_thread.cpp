@@ -6,7 +6,7 @@
 #include <future>
 #include <utility>
 
-#include "feed/line.hpp"
+#include "feed/station.hpp"
 
 namespace holdfast::feed {
 
@@ -18,81 +18,6 @@ constexpr std::chrono::milliseconds tick_period{100};
 constexpr std::size_t most_forwards_under_way = 4UL << 20;
 constexpr std::size_t forward_overhead = 256;
 }  // namespace
-
-/// One feed with its sources.
-class SourceThread::Station final : private Hub::Host {
- public:
-  Station(SourceThread& thread, FeedState& feed, config::Feed settings)
-      : thread_(thread),
-        hub_(feed, thread.audiences_.size(), std::move(settings), static_cast<Hub::Host&>(*this)) {}
-  ~Station() { end(std::chrono::milliseconds(0)); }
-
-  [[nodiscard]] Hub& hub() noexcept { return hub_; }
-  void end(std::chrono::milliseconds spread) { hub_.end_all(spread); }
-
-  void apply(const config::Feed& settings) {
-    const bool same_source = settings.source == hub_.settings().source;
-    // Other names: what a channel stands for can't be told from its old one.
-    if (settings.channel != hub_.settings().channel) hub_.end_all(std::chrono::milliseconds(0));
-    hub_.apply(settings, Clock::now());
-    if (same_source) return;
-    for (auto& [channel, branch] : branches_) branch->line.replace(settings);
-  }
-  void tick(TimePoint now) {
-    for (auto& [channel, branch] : branches_) branch->line.tick(now);
-    hub_.tick(now);
-  }
-  void forward(ChannelId id, ws::Opcode opcode, std::span<const std::byte> message) {
-    Hub::Channel* const channel = hub_.find(id);
-    if (channel == nullptr) return;
-    branches_.at(channel)->line.forward(opcode, message);
-  }
-  [[nodiscard]] std::vector<SourceView> views(std::size_t most) const {
-    std::vector<SourceView> seen;
-    for (const auto& [channel, branch] : branches_) {
-      for (SourceView& each : branch->line.views(Clock::now())) {
-        if (seen.size() < most) seen.push_back(std::move(each));
-      }
-    }
-    return seen;
-  }
-
- private:
-  // A channel with its line.
-  struct Branch final : private Line::Receiver {
-    Branch(Station& station, Hub::Channel& of)
-        : hub(station.hub_),
-          channel(of),
-          line(station.thread_, station.hub_.feed(), static_cast<Line::Receiver&>(*this),
-               station.hub_.settings(), of.key) {}
-    void came(const Writer::Message& message) override { hub.came(channel, message); }
-    void read_is_over() override { hub.publish(); }
-    Hub& hub;
-    Hub::Channel& channel;
-    Line line;
-  };
-
-  void open_source(Hub::Channel& channel) override {
-    branches_.emplace(&channel, std::make_unique<Branch>(*this, channel));
-  }
-  void close_source(Hub::Channel& channel) noexcept override { branches_.erase(&channel); }
-  template <class Item>
-  void send_item(std::size_t audience, Item&& item) {
-    thread_.audiences_[audience]->send(std::make_unique<std::decay_t<Item>>(std::forward<Item>(item)));
-  }
-  void send(std::size_t audience, Opened&& item) override { send_item(audience, std::move(item)); }
-  void send(std::size_t audience, Ended&& item) override { send_item(audience, std::move(item)); }
-  void send(std::size_t audience, Ruled&& item) override { send_item(audience, std::move(item)); }
-  void publish(std::size_t audience, const std::shared_ptr<const Batch>& batch) override {
-    auto item = std::make_unique<Published>();
-    item->batch = batch;
-    thread_.audiences_[audience]->send(std::move(item));
-  }
-
-  SourceThread& thread_;
-  std::map<Hub::Channel*, std::unique_ptr<Branch>> branches_;
-  Hub hub_;
-};
 
 SourceThread::SourceThread() = default;
 
@@ -130,29 +55,54 @@ void SourceThread::tick() {
 }
 
 void SourceThread::apply(Feeds feeds, std::chrono::milliseconds spread) {
-  asio::post(io_, [this, spread, feeds = std::move(feeds)]() mutable {
+  asio::post(io_, [this, spread, feeds = std::move(feeds)] {
     std::map<const FeedState*, std::unique_ptr<Station>> present;
-    for (auto& [feed, settings] : feeds) {
-      auto& station = present[feed];
-      const auto found = stations_.find(feed);
-      if (found == stations_.end()) {
-        station = std::make_unique<Station>(*this, *feed, std::move(settings));
-      } else {
-        station = std::move(found->second);
-        station->apply(settings);
+    for (const Feed& feed : feeds) {
+      const auto found = stations_.find(feed.state);
+      const bool stays = found != stations_.end() &&
+                         found->second->hub().dialect()->is_opaque() == feed.dialect->is_opaque();
+      if (!stays) {
+        if (found != stations_.end()) found->second->end(std::chrono::milliseconds(0));
+        present[feed.state] = Station::make(*this, feed);
+        continue;
       }
+      found->second->apply(feed, Clock::now());
+      present[feed.state] = std::move(found->second);
+      stations_.erase(found);
     }
-    for (const auto& [feed, station] : stations_) {
-      if (station != nullptr) station->end(spread);
-    }
+    for (const auto& [feed, station] : stations_) station->end(spread);
     stations_.swap(present);
   });
 }
 
-void SourceThread::want(FeedState& feed, const std::string& key, std::size_t audience) noexcept {
-  asio::post(io_, [this, &feed, key, audience] {
+template <class Act>
+void SourceThread::at_station(FeedState& feed, Act act) {
+  asio::post(io_, [this, &feed, act = std::move(act)]() mutable {
     const auto found = stations_.find(&feed);
-    if (found != stations_.end()) return found->second->hub().want(key, audience, Clock::now());
+    if (found != stations_.end()) act(*found->second);
+  });
+}
+
+template <class Act>
+bool SourceThread::bring(FeedState& feed, std::size_t bytes, Act act) {
+  const std::size_t cost = bytes + forward_overhead;
+  if (feed.forwards_under_way.fetch_add(cost, std::memory_order_relaxed) > most_forwards_under_way) {
+    feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
+    return false;
+  }
+  asio::post(io_, [this, &feed, cost, act = std::move(act)]() mutable {
+    feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
+    const auto found = stations_.find(&feed);
+    act(found == stations_.end() ? nullptr : found->second.get());
+  });
+  return true;
+}
+
+void SourceThread::want(FeedState& feed, const std::string& key, const std::string& lane,
+                        std::size_t audience) noexcept {
+  asio::post(io_, [this, &feed, key, lane, audience] {
+    const auto found = stations_.find(&feed);
+    if (found != stations_.end()) return found->second->hub().want(key, lane, audience, Clock::now());
     auto gone = std::make_unique<Ended>();
     gone->feed = &feed;
     gone->key = key;
@@ -162,25 +112,39 @@ void SourceThread::want(FeedState& feed, const std::string& key, std::size_t aud
 }
 
 void SourceThread::leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept {
-  asio::post(io_, [this, &feed, channel, audience] {
-    const auto found = stations_.find(&feed);
-    if (found != stations_.end()) found->second->hub().leave(channel, audience, Clock::now());
-  });
+  at_station(feed, [=](Station& station) { station.hub().leave(channel, audience, Clock::now()); });
+}
+
+void SourceThread::renew(FeedState& feed, ChannelId channel) noexcept {
+  at_station(feed, [=](Station& station) { station.renew(channel); });
 }
 
 bool SourceThread::forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
                            std::vector<std::byte> message) noexcept {
-  const std::size_t cost = message.size() + forward_overhead;
-  if (feed.forwards_under_way.fetch_add(cost, std::memory_order_relaxed) > most_forwards_under_way) {
-    feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
-    return false;
-  }
-  asio::post(io_, [this, &feed, channel, opcode, cost, message = std::move(message)] {
-    feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
-    const auto found = stations_.find(&feed);
-    if (found != stations_.end()) found->second->forward(channel, opcode, message);
+  const std::size_t bytes = message.size();
+  return bring(feed, bytes, [channel, opcode, message = std::move(message)](Station* station) {
+    if (station != nullptr) station->forward(channel, opcode, message);
   });
-  return true;
+}
+
+bool SourceThread::publish(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+                           std::vector<std::byte> message, Origin origin) noexcept {
+  const std::size_t bytes = message.size();
+  return bring(feed, bytes, [channel, opcode, origin, message = std::move(message)](Station* station) {
+    if (station == nullptr) return;
+    station->publish(channel, {opcode, message, Clock::now(), FrameKind::message, {}, origin});
+  });
+}
+
+bool SourceThread::ask(FeedState& feed, Question question) noexcept {
+  const std::size_t bytes = question.message.size() + question.shared_by.size();
+  return bring(feed, bytes, [this, question = std::move(question)](Station* station) mutable {
+    if (station != nullptr) return station->ask(std::move(question));
+    auto gone = std::make_unique<Answered>();
+    gone->asker = std::move(question.asker);
+    gone->why = {dialect::Fault::source_gone, "this feed is gone", {}};
+    audiences_[gone->asker.audience]->send(std::move(gone));
+  });
 }
 
 std::vector<SourceView> SourceThread::sources(const FeedState& feed, std::size_t most) {

@@ -99,6 +99,8 @@ std::chrono::milliseconds Strand::pause_before_retry() {
 
 asio::awaitable<void> Strand::run(Self self) {
   while (self->owner_ != nullptr) {
+    co_await wait_to_connect(self);
+    if (self->owner_ == nullptr) break;
     self->enter(State::connecting);
     auto opened = co_await open(self);
     if (self->owner_ == nullptr) break;
@@ -132,6 +134,17 @@ asio::awaitable<void> Strand::run(Self self) {
     (void)co_await self->timer_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
   self->leg_.reset();
+}
+
+asio::awaitable<void> Strand::wait_to_connect(Self self) {
+  while (self->owner_ != nullptr) {
+    const Clock::duration wait = self->owner_->wait_to_connect(Clock::now());
+    if (wait <= Clock::duration::zero()) co_return;
+    self->enter(State::waiting);
+    self->last_error_ = "waits: the source allows no more connects now";
+    self->timer_.expires_after(wait);
+    (void)co_await self->timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 // Which backend or URL this try is for.
@@ -238,6 +251,7 @@ asio::awaitable<Result<std::string>> Strand::open(Self self) {
 asio::awaitable<std::string> Strand::read(Self self, std::string early) {
   self->walker_ = ws::Walker(ws::Sender::server);
   self->message_.clear();
+  self->leave_because_.clear();
   self->buffer_.resize(std::max(self->buffer_.size(), 2 * read_bytes));
   self->ping_open_ = false;
   self->heard_at_ = Clock::now();
@@ -287,6 +301,7 @@ std::string Strand::take(std::span<const std::byte> bytes, std::size_t& used, Ti
     used += step.size;
     if (step.kind == ws::StepKind::data) {
       take_data(rest.first(step.size), step, now);
+      if (!leave_because_.empty()) return leave_because_;
     } else if (std::string why = take_control(rest.first(step.size), step.header); !why.empty()) {
       return why;
     }
@@ -386,7 +401,8 @@ std::string Strand::look_at_silence(const Self& self, TimePoint now) {
   if (!ping_open_ && settings_.ping_interval.count() != 0 && silent >= settings_.ping_interval) {
     ping_open_ = true;
     ping_at_ = now;
-    (void)send(self, ws::Opcode::ping, {});
+    const std::string own = owner_->ping(slot_);
+    (void)send(self, own.empty() ? ws::Opcode::ping : ws::Opcode::text, as_bytes(own));
   }
   return {};
 }

@@ -28,6 +28,10 @@ class StrandOwner {
                     TimePoint when) = 0;
   virtual void read_is_over() = 0;  ///< all of one read was told
   virtual void lost(std::size_t slot, const std::string& why) = 0;
+  /// What is said in place of a WebSocket ping; "" = that one.
+  [[nodiscard]] virtual std::string ping(std::size_t slot) = 0;
+  /// How long to wait before it dials; 0 = go, and that counts.
+  [[nodiscard]] virtual Clock::duration wait_to_connect(TimePoint now) = 0;
 
  protected:
   ~StrandOwner() = default;
@@ -48,6 +52,9 @@ class Strand {
   /// False: it is not open, or has too much to send already.
   bool send(const std::shared_ptr<Strand>& self, ws::Opcode opcode, std::span<const std::byte> message);
 
+  /// The present connection ends with what was read last; another one is dialled.
+  void leave(std::string why) { leave_because_ = std::move(why); }
+
   [[nodiscard]] bool is_open() const noexcept { return state_ == State::open; }
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
   [[nodiscard]] TimePoint opened_at() const noexcept { return since_; }
@@ -64,6 +71,7 @@ class Strand {
   static Task<void> run(Self self);
   static Task<void> write(Self self);
   static void start_writing(const Self& self);
+  static Task<void> wait_to_connect(Self self);
   [[nodiscard]] static Task<Result<std::string>> open(Self self);
   [[nodiscard]] static Task<Result<config::Address>> resolved(Self self, config::Address address);
   [[nodiscard]] static Task<std::string> read(Self self, std::string early);
@@ -103,6 +111,7 @@ class Strand {
   std::deque<std::string> unsent_;
   std::size_t unsent_bytes_ = 0;
   bool writes_ = false;
+  std::string leave_because_;
   bool ping_open_ = false;
   bool is_hung_ = false;  ///< the latest connection ended because it was silent
   State state_ = State::connecting;

@@ -19,6 +19,8 @@ constexpr int reads_per_turn = 4;
 constexpr std::uint32_t linger_ms = 2'000;
 // A client that asks and does not read is not read either.
 constexpr std::size_t most_unread_answers = 4096;
+// What waits for one client beyond its channels' data.
+constexpr std::size_t most_answers = 1UL << 20;
 
 /// It is asked to leave, and its own Close is waited for.
 bool waits_for_the_client(Reason reason) noexcept {
@@ -67,30 +69,66 @@ void Subscriber::start(Handle self, Joining& joining) noexcept {
     return;
   }
   leg_->limit_unsent();
-  subscribe(joining.channel);
-  look(loop().now());
+  if (joining.speaks) {
+    dialogue_ = std::make_unique<Dialogue>(*this, audience_);
+    dialogue_->begin(joining.channels);
+  } else {
+    Channel& channel = audience_.channel(feed_, joining.channels.front(), {});
+    if (const std::uint32_t number = follow(channel); channel.id != 0) begin(number);
+  }
+  if (phase_ == Phase::open) look(loop().now());
   consume(std::as_bytes(std::span(joining.early)));
   if (phase_ != Phase::gone && leg_->has_read_ahead()) read();
 }
 
-void Subscriber::subscribe(const std::string& key) {
-  Channel& channel = audience_.channel(feed_, key);
-  const auto number = static_cast<std::uint32_t>(subscriptions_.size());
-  subscriptions_.emplace_back().channel = &channel;
+std::uint32_t Subscriber::follow(Channel& channel) {
+  std::uint32_t number = dialogue_ == nullptr ? Subscription::none : dialogue_->free_number();
+  if (number == Subscription::none) {
+    number = static_cast<std::uint32_t>(subscriptions_.size());
+    subscriptions_.emplace_back();
+  }
+  subscriptions_[number].channel = &channel;
   audience_.add(channel, *this, number);
-  if (channel.id != 0) opened(number);
+  return number;
+}
+
+void Subscriber::unfollow(std::uint32_t subscription) noexcept {
+  Subscription& place = subscriptions_[subscription];
+  audience_.remove(*place.channel, place.place);
+  if (place.due) due_.keep_if(subscriptions_, [&](const Subscription& each) { return &each != &place; });
+  place = {};
 }
 
 void Subscriber::opened(std::uint32_t subscription) noexcept {
+  if (dialogue_ != nullptr) return dialogue_->opened(subscription);
+  begin(subscription);
+}
+
+void Subscriber::refused(std::uint32_t subscription, const Refusal& why) {
+  if (dialogue_ != nullptr && phase_ == Phase::open) dialogue_->refused(subscription, why);
+}
+
+void Subscriber::answered(const Answered& answer) {
+  if (dialogue_ != nullptr && phase_ == Phase::open) dialogue_->answered(answer);
+}
+
+void Subscriber::begin(std::uint32_t subscription) noexcept {
   Subscription& place = subscriptions_[subscription];
-  place.next = joining_point(place.channel->log, place.channel->rules.join);
-  place.fresh = place.channel->log.end();
+  Channel& channel = *place.channel;
+  place.next = joining_point(channel.log, channel.rules.join);
+  place.fresh = channel.log.end();
   place.joined = true;
-  if (place.next != place.channel->log.end()) mark_due(subscription);
+  // A stream that makes sense from a snapshot on only.
+  place.held = dialogue_ != nullptr && channel.rules.join.kind == config::JoinKind::snapshot &&
+               place.next == channel.log.end();
+  if (place.held) audience_.renew(channel);
+  if (place.next != channel.log.end()) mark_due(subscription);
 }
 
 void Subscriber::leave_channels() noexcept {
-  for (Subscription& each : subscriptions_) audience_.remove(*each.channel, each.place);
+  for (Subscription& each : subscriptions_) {
+    if (each.channel != nullptr) audience_.remove(*each.channel, each.place);
+  }
   subscriptions_.clear();
   due_.clear();
 }
@@ -192,7 +230,7 @@ void Subscriber::take_data(std::span<const std::byte> bytes, const ws::Step& ste
   if (is_whole) route_.cells(pump_thread()).flow(metrics::Direction::to_backend).messages.add();
   // Whole messages or nothing: a reload may change its mind within one.
   const bool begins = step.starts_frame && step.header.opcode != ws::Opcode::continuation;
-  const bool forwards = feed_.forwards.load(std::memory_order_relaxed) && phase_ == Phase::open;
+  const bool forwards = feed_.hears.load(std::memory_order_relaxed) && phase_ == Phase::open;
   collects_ = forwards && (begins || collects_);
   if (!collects_) return incoming_.reset();
   if (step.starts_frame) {
@@ -222,22 +260,42 @@ void Subscriber::take_data(std::span<const std::byte> bytes, const ws::Step& ste
 
 void Subscriber::message_is_whole() noexcept {
   const BufferPtr message = std::move(incoming_);
-  if (message == nullptr || subscriptions_.empty()) return;
-  const std::span<const std::byte> bytes = message->bytes();
-  // The source would close the connection of all for it (RFC 6455 section 8.1).
-  const auto is_legal = [this](std::span<const std::byte> text) {
-    return incoming_opcode_ != ws::Opcode::text || ws::is_utf8(text);
-  };
-  if (!incoming_packed_) {
-    if (!is_legal(bytes)) return end(Reason::client_violation);
-    audience_.forward(*subscriptions_.front().channel, incoming_opcode_, {bytes.begin(), bytes.end()});
-    return;
+  if (message == nullptr) return;
+  std::span<const std::byte> bytes = message->bytes();
+  Unpacker::Outcome plain;
+  if (incoming_packed_) {
+    plain = audience_.unpack(bytes, route_.max_message.load(std::memory_order_relaxed));
+    if (plain.failure == Unpacker::Failure::too_big) return end(Reason::message_too_big);
+    if (plain.failure == Unpacker::Failure::garbage) return end(Reason::client_violation);
+    bytes = plain.message;
   }
-  auto plain = audience_.unpack(bytes, route_.max_message.load(std::memory_order_relaxed));
-  if (plain.failure == Unpacker::Failure::too_big) return end(Reason::message_too_big);
-  if (plain.failure == Unpacker::Failure::garbage || !is_legal(plain.message))
-    return end(Reason::client_violation);
-  audience_.forward(*subscriptions_.front().channel, incoming_opcode_, std::move(plain.message));
+  // The source would close the connection of all for it (RFC 6455 section 8.1).
+  const bool is_legal = incoming_opcode_ != ws::Opcode::text || ws::is_utf8(bytes);
+  if (!is_legal) return end(Reason::client_violation);
+  if (dialogue_ != nullptr)
+    return dialogue_->take({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (subscriptions_.empty()) return;
+  audience_.forward(feed_, subscriptions_.front().channel, incoming_opcode_, {bytes.begin(), bytes.end()});
+}
+
+void Subscriber::tell(std::string_view text) noexcept {
+  // It has asked, and does not take the answers.
+  if (out_ != nullptr && out_->size() > most_answers) return end(Reason::too_slow);
+  std::array<std::byte, ws::max_header_bytes> head{};
+  ws::FrameHeader header;
+  header.opcode = ws::Opcode::text;
+  header.payload = text.size();
+  const std::size_t size = ws::write_header(head, header);
+  std::vector<std::byte> frame(head.begin(), head.begin() + static_cast<std::ptrdiff_t>(size));
+  const auto payload = std::as_bytes(std::span(text.data(), text.size()));
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  to_client_.frames += 1;
+  to_client_.bytes += frame.size();
+  auto& flow = route_.cells(pump_thread()).flow(metrics::Direction::to_client);
+  flow.frames[metrics::opcode_index(static_cast<std::uint8_t>(header.opcode))].add();
+  flow.messages.add();
+  flow.bytes.add(frame.size());
+  say(frame);
 }
 
 // First in, first out, in front of data that was not begun.
@@ -387,6 +445,7 @@ void Subscriber::check_invariants() const noexcept {
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
   assert(phase_ == Phase::open || subscriptions_.empty());
   assert((phase_ == Phase::gone) == (leg_ == nullptr));
+  if (dialogue_ != nullptr && phase_ == Phase::open) dialogue_->check_invariants();
   for (const Subscription& each : subscriptions_) {
     if (!each.joined) continue;
     assert(each.next <= each.channel->log.end());

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "feed/channel.hpp"
+#include "feed/dialogue.hpp"
 #include "holdfast/base/buffer_pool.hpp"
 #include "holdfast/base/slab.hpp"
 #include "holdfast/base/timer_wheel.hpp"
@@ -44,8 +45,13 @@ class Subscriber final : public net::Handler, private Timer {
   void end_at(Reason reason, Tick when) noexcept;
   void cut(Reason reason) noexcept;
 
-  /// Its channel is open now: it begins where `joining_point` says.
+  /// The channel of this subscription is open now.
   void opened(std::uint32_t subscription) noexcept;
+  /// It can't be had, or no longer.
+  void refused(std::uint32_t subscription, const Refusal& why);
+  void answered(const Answered& answer);
+  /// A message of ours or of the source, for it alone: in front of data that was not begun.
+  void tell(std::string_view text) noexcept;
   /// Its channel has something new.
   void mark_due(std::uint32_t subscription);
   /// At the end of a turn: what it is to be sent. Empty when there is nothing, or it can't take anything.
@@ -83,7 +89,11 @@ class Subscriber final : public net::Handler, private Timer {
   };
 
   // subscriber.cpp
-  void subscribe(const std::string& key);
+  /// Its number for this channel, which it gets nothing of before `begin`.
+  std::uint32_t follow(Channel& channel);
+  void unfollow(std::uint32_t subscription) noexcept;
+  /// It gets what comes, from where `joining_point` says.
+  void begin(std::uint32_t subscription) noexcept;
   void read() noexcept;
   void consume(std::span<const std::byte> data) noexcept;
   void control(std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
@@ -99,6 +109,7 @@ class Subscriber final : public net::Handler, private Timer {
   void linger() noexcept;
   void leave_channels() noexcept;
   void record() noexcept;
+  [[nodiscard]] Origin reader() const noexcept { return dialogue_ == nullptr ? 0 : dialogue_->origin(); }
   [[nodiscard]] bool is_blocked() const noexcept { return blocked_ || out_ != nullptr; }
 
   // serving.cpp
@@ -134,9 +145,10 @@ class Subscriber final : public net::Handler, private Timer {
   session::PackedStory story_;
   std::vector<Subscription> subscriptions_;
   DueList due_;
-  BufferPtr out_;       ///< begun and not taken, then control frames
-  BufferPtr carry_;     ///< of an incomplete frame of its own
-  BufferPtr incoming_;  ///< its message under way, where messages are of use
+  std::unique_ptr<Dialogue> dialogue_;  ///< null: the feed has no dialect
+  BufferPtr out_;                       ///< begun and not taken, then control frames
+  BufferPtr carry_;                     ///< of an incomplete frame of its own
+  BufferPtr incoming_;                  ///< its message under way, where messages are of use
   session::SessionId id_;
   session::Traffic from_client_;
   session::Traffic to_client_;
@@ -170,6 +182,7 @@ class Subscriber final : public net::Handler, private Timer {
   bool unread_ : 1 = false;    ///< it was not read, because it takes no answers
 
   friend class Audience;
+  friend class Dialogue;
 };
 
 }  // namespace holdfast::feed

@@ -31,6 +31,15 @@ asio::awaitable<void> Connection::join_feed() {
     co_await answer(std::move(rejection), HandshakeResult::rejected);
     co_return;
   }
+  const bool speaks = !route_->dialect->is_opaque();
+  auto entry = route_->dialect->read_entry(request_->path, request_->query);
+  if (!entry) {
+    ws::Rejection rejection{
+        400, "the channels in this path or query can't be had: unusable names, or too many", {}};
+    co_await answer(std::move(rejection), HandshakeResult::rejected);
+    co_return;
+  }
+  if (!speaks) entry->keys = {config::fill(settings.channel, captures)};
   const bool packs = settings.compression == config::FeedCompression::deflate &&
                      ws::takes_lone_messages(request_->extensions);
   agreement_.subprotocol = choose_subprotocol(*request_, settings, admission_.bearer);
@@ -48,8 +57,9 @@ asio::awaitable<void> Connection::join_feed() {
   joining->id = random_session_id(thread_.randomness());
   joining->early = std::move(behind_request_);
   joining->feed = route_->feed;
-  joining->channel = config::fill(settings.channel, captures);
-  joining->form = packs ? feed::Form::packed : feed::Form::plain;
+  joining->channels = std::move(entry->keys);
+  joining->speaks = speaks;
+  joining->form = feed::form_of(packs, entry->form == dialect::Form::slice);
   joining->token_lasts_100ms =
       token_lasts_100ms(admission_, std::chrono::floor<Milliseconds>(std::chrono::system_clock::now()));
   around().shards[shard]->expect_one();

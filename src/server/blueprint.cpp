@@ -126,6 +126,7 @@ frontend::RouteEntry draw_route(const config::Config& config, const config::Rout
     const auto feed = std::ranges::find(config.feeds, settings.feed, &config::Feed::name);
     entry.feed = &lasting.feed(settings.feed, registry);
     entry.feed_settings = std::make_shared<const config::Feed>(*feed);
+    entry.dialect = serving.dialects.at(settings.feed);
   } else {
     entry.destination = destinations.at(settings.upstream);  // the loader has checked both
   }
@@ -137,6 +138,26 @@ frontend::RouteEntry draw_route(const config::Config& config, const config::Rout
     entry.open_sessions.push_back(std::move(cells));
   }
   return entry;
+}
+
+frontend::Dialects read_dialects(const config::Config& config, std::vector<config::Problem>& problems) {
+  frontend::Dialects dialects;
+  for (std::size_t n = 0; n < config.feeds.size(); ++n) {
+    const config::Feed& feed = config.feeds[n];
+    const std::string place = "feeds[" + std::to_string(n) + "]";
+    dialect::LoadedDialect loaded = dialect::Dialect::of(feed);
+    for (const config::Problem& each : loaded.problems) {
+      const std::string where = each.place.empty() ? "" : each.place + ": ";
+      problems.push_back({place + ".dialect", where + each.what});
+    }
+    // Somebody who waits for a snapshot would wait for ever.
+    const bool waits = feed.join.kind == config::JoinKind::snapshot && loaded.dialect != nullptr &&
+                       !loaded.dialect->is_opaque() && !loaded.dialect->has_snapshots();
+    if (waits)
+      problems.push_back({place + ".join", "is \"snapshot\", but the dialect has no rule that tells one"});
+    dialects[feed.name] = std::move(loaded.dialect);
+  }
+  return dialects;
 }
 
 // Each channel makes its own later, and can only say that it can't.
@@ -221,6 +242,7 @@ Blueprint draw_blueprint(const config::Config& config, std::uint64_t generation,
   ByName by_name;
   for (const auto& destination : serving->destinations)
     by_name.emplace(destination->settings.name, destination);
+  serving->dialects = read_dialects(config, blueprint.problems);
   for (std::size_t n = 0; n < config.routes.size(); ++n) {
     serving->routes.push_back(draw_route(config, config.routes[n], lasting, registry, *serving, by_name,
                                          "routes[" + std::to_string(n) + "]", blueprint.problems));

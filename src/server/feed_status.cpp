@@ -8,10 +8,9 @@ namespace {
 constexpr std::size_t most_sources = 100;
 
 nlohmann::json source_status(const feed::SourceView& seen) {
-  return {{"channel", seen.channel},     {"url", seen.url},
-          {"state", seen.state},         {"age_ms", seen.since_ms},
-          {"silent_ms", seen.silent_ms}, {"messages", seen.messages},
-          {"connects", seen.connects},   {"last_error", seen.last_error}};
+  return {{"channel", seen.channel},   {"channels", seen.channels}, {"url", seen.url},
+          {"state", seen.state},       {"age_ms", seen.since_ms},   {"silent_ms", seen.silent_ms},
+          {"messages", seen.messages}, {"connects", seen.connects}, {"last_error", seen.last_error}};
 }
 
 std::uint64_t sum(const Lasting& lasting, const feed::FeedState& feed, auto pick) {

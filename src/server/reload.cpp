@@ -82,7 +82,7 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   for (const auto& destination : serving->destinations) destination->upstream->state().changed();
   planes_->lasting.backends.set_members(members_of(config));
   end_sessions_of_gone_upstreams(config);
-  apply_feeds(config);
+  apply_feeds(config, serving->dialects);
   // After the snapshot, from which the moves pick.
   movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
@@ -91,12 +91,13 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   config_ = std::move(config);
 }
 
-void Server::Process::apply_feeds(const config::Config& now) {
+void Server::Process::apply_feeds(const config::Config& now, const frontend::Dialects& dialects) {
   feed::SourceThread::Feeds feeds;
   for (const config::Feed& settings : now.feeds) {
     feed::FeedState& state = planes_->lasting.feed(settings.name, planes_->registry);
-    state.apply(settings);
-    feeds.emplace_back(&state, settings);
+    const auto& dialect = dialects.at(settings.name);
+    state.apply(settings, dialect);
+    feeds.push_back({&state, settings, dialect});
   }
   planes_->sources.apply(std::move(feeds), now.shutdown_timeout);
 }

@@ -29,7 +29,7 @@ ALLOWED = {
     "probe": MIDDLE | {"dial"},
     "session": MIDDLE | {"dial"},
     "feed": MIDDLE | {"dial", "session", "dialect"},
-    "frontend": MIDDLE | {"auth", "dial", "session", "feed"},
+    "frontend": MIDDLE | {"auth", "dial", "session", "feed", "dialect"},
     "admin": {"base", "config", "metrics"},
 }
 # These assemble the rest; nobody includes them (they are in no set above).

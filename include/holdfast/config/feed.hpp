@@ -55,6 +55,15 @@ struct SourceTls {
   bool operator==(const SourceTls&) const = default;
 };
 
+// What the source allows; 0 = what the dialect says (default).
+struct SourceLimits {
+  std::uint32_t subscriptions_per_connection = 0;  // 1..1000000; more connections are opened when needed
+  std::uint32_t messages_per_second = 0;           // 1..1000000; per connection, others wait
+  std::uint32_t connects_per_5min = 0;             // 1..1000000; of the feed
+
+  bool operator==(const SourceLimits&) const = default;
+};
+
 struct Source {
   static constexpr std::size_t most_urls = 16;
   static constexpr std::size_t most_headers = 50;
@@ -77,6 +86,7 @@ struct Source {
   std::vector<std::pair<std::string, std::string>> headers;       // of the request; at most 50
   std::vector<std::pair<std::string, std::string>> header_files;  // value is a file's content, trimmed
   SourceTls tls;
+  SourceLimits limits;
 
   std::vector<std::pair<std::string, std::string>> read_headers;  // derived from header_files
 
@@ -109,9 +119,11 @@ struct Slow {
 struct Feed {
   std::string name;                // required; letters, digits, ". _ -"; at most 64
   Source source;                   // required
-  std::string dialect = "opaque";  // default "opaque"
+  std::string dialect = "opaque";  // "opaque" (default), one that is shipped, or a file (absolute): has a "/"
   std::string channel;             // "$name" parts; clients with the same text share a source; default ""
   Join join;
+  std::chrono::milliseconds request_timeout{
+      10'000};                               // source's answer to a client; 100 ms..10 min; default 10s
   std::chrono::milliseconds linger{10'000};  // source kept after the last client; 0..1 h; default 10s
   Ring ring;
   OnLag on_lag = OnLag::disconnect;  // default disconnect
@@ -120,7 +132,13 @@ struct Feed {
   FeedCompression compression = FeedCompression::deflate;  // off | deflate; default deflate
   std::uint32_t max_channels = 1'000;                      // 1..1000000; default 1000
 
+  std::string dialect_text;  // derived: content of the file
+
   bool operator==(const Feed&) const = default;
 };
+
+[[nodiscard]] inline bool is_dialect_file(std::string_view dialect) noexcept {
+  return dialect.find('/') != std::string_view::npos;
+}
 
 }  // namespace holdfast::config

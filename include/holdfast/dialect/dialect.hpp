@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holdfast/config/feed.hpp"
 #include "holdfast/config/load.hpp"
 #include "holdfast/dialect/act.hpp"
 #include "holdfast/dialect/scratch.hpp"
@@ -40,14 +41,10 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
-enum class OnLag : std::uint8_t { conflate, skip_to_snapshot, drop_oldest, disconnect };
-enum class JoinKind : std::uint8_t { none, snapshot, last };
-
 /// What a dialect knows about a kind of channel; what is absent the feed's configuration says.
 struct ChannelSettings {
-  std::optional<JoinKind> join;
-  std::uint32_t last = 0;  ///< JoinKind::last
-  std::optional<OnLag> on_lag;
+  std::optional<config::Join> join;
+  std::optional<config::OnLag> on_lag;
 
   bool operator==(const ChannelSettings&) const = default;
 };
@@ -108,9 +105,8 @@ class Dialect {
   [[nodiscard]] static LoadedDialect load(std::string_view text, const std::string& file);
   /// No file: one channel, every message goes to everybody, nothing is read.
   [[nodiscard]] static std::shared_ptr<const Dialect> opaque();
-  /// "opaque"; a name without "/" is FOLDER/NAME.json; else the path of a file, relative to `base`.
-  [[nodiscard]] static LoadedDialect find(const std::string& name, const std::string& folder,
-                                          const std::string& base, const config::World& world);
+  /// What a feed names: "opaque", one that is shipped, or its own file, whose text the configuration has.
+  [[nodiscard]] static LoadedDialect of(const config::Feed& feed);
 
   explicit Dialect(std::unique_ptr<const Rules> rules);
   ~Dialect();
@@ -123,6 +119,18 @@ class Dialect {
   [[nodiscard]] Unknown unknown_of_source() const noexcept;
   /// The first of the file's `channels` that fits; a channel of none has no settings.
   [[nodiscard]] const ChannelSettings& settings_for(std::string_view key) const noexcept;
+
+  /// Whether the source answers commands; where it does not, they have worked once they were said.
+  [[nodiscard]] bool answers_commands() const noexcept;
+  /// Whether there is a slice of some message: another form than the whole.
+  [[nodiscard]] bool has_slices() const noexcept;
+  /// Whether channels have stable subscription ids that stand in messages.
+  [[nodiscard]] bool has_sub_ids() const noexcept;
+  /// Whether some message of the source is a snapshot.
+  [[nodiscard]] bool has_snapshots() const noexcept;
+  /// Whether this rule's reply is one per channel; and whether it tells all channels of the client.
+  [[nodiscard]] bool replies_per_key(RuleIndex rule) const noexcept;
+  [[nodiscard]] bool tells_all(RuleIndex rule) const noexcept;
 
   // --- clients ---
 

@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "holdfast/base/slab.hpp"
+#include "holdfast/dialect/dialect.hpp"
+#include "holdfast/dialect/scratch.hpp"
 #include "holdfast/feed/items.hpp"
 #include "holdfast/feed/unpacker.hpp"
 #include "holdfast/net/send_batch.hpp"
@@ -46,6 +48,10 @@ class Audience final : public session::Guest, private Timer {
   void take(Ended& ended) noexcept;
   void take(Ruled& ruled) noexcept;
   void take(Joining& joining) noexcept;
+  void take(const Refused& refused) noexcept;
+  void take(const Answered& answered) noexcept;
+  void take(const Broadcast& broadcast) noexcept;
+  void take(const FeedEnded& ended) noexcept;
 
   // session::Guest
   void on_turn_end() noexcept override;
@@ -56,14 +62,23 @@ class Audience final : public session::Guest, private Timer {
                           session::SessionOrder::Answer& answer) noexcept override;
 
   // For subscribers.
-  [[nodiscard]] Channel& channel(FeedState& feed, const std::string& key);
+  [[nodiscard]] Channel& channel(FeedState& feed, const std::string& key, const std::string& lane);
+  /// Null: nobody here has asked for it.
+  [[nodiscard]] Channel* find(FeedState& feed, const std::string& key) noexcept;
   void add(Channel& channel, Subscriber& subscriber, std::uint32_t subscription);
   void remove(Channel& channel, std::uint32_t place) noexcept;
   /// A client's deflated message (RFC 7692 section 7.2.2).
   [[nodiscard]] Unpacker::Outcome unpack(std::span<const std::byte> message, std::uint64_t most_bytes) {
     return unpacker_.unpack(message, most_bytes);
   }
-  void forward(Channel& channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept;
+  /// For the source; `channel` null: no channel's. False: it is lost.
+  bool forward(FeedState& feed, Channel* channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept;
+  [[nodiscard]] bool publish(Channel& channel, std::vector<std::byte> message, Origin origin) noexcept;
+  [[nodiscard]] bool ask(FeedState& feed, Handle who, Question question) noexcept;
+  void renew(Channel& channel) noexcept;
+  [[nodiscard]] Origin next_origin() noexcept;
+  [[nodiscard]] const std::shared_ptr<const dialect::Dialect>& dialect(FeedState& feed);
+  [[nodiscard]] dialect::Scratch& scratch() noexcept { return scratch_; }
   /// It has something to get: it is served at the end of this turn, or of the next one.
   void serve(Subscriber& subscriber) { waiting_.push_back(&subscriber); }
   void retire(Handle handle) { retired_.push_back(handle); }
@@ -77,7 +92,8 @@ class Audience final : public session::Guest, private Timer {
     Sequence from = 0;
     Sequence next = 0;  ///< behind it
   };
-  [[nodiscard]] const Helping& helping(Channel& channel, Sequence from, Form form, std::size_t most_bytes);
+  [[nodiscard]] const Helping& helping(Channel& channel, Sequence from, Form form, Origin reader,
+                                       std::size_t most_bytes);
   // For simulations.
   /// Whose leg it is; null when nobody's.
   [[nodiscard]] net::Handler* handler_of(const net::Leg& leg);
@@ -91,6 +107,8 @@ class Audience final : public session::Guest, private Timer {
   void on_timer(Tick now) override;
   void end_spread(std::span<Subscriber* const> leaving, Reason reason,
                   std::chrono::milliseconds spread) noexcept;
+  /// The hub knows it no more; it is kept until its last subscriber has left it.
+  Channel& orphan(FeedState& feed, const std::string& key);
   void note_left(Channel& channel);
   void drop_if_empty(Channel& channel) noexcept;
   void note_change(Channel& channel) noexcept;
@@ -106,6 +124,13 @@ class Audience final : public session::Guest, private Timer {
   std::unordered_map<ChannelId, Channel*> by_id_;
   std::vector<std::unique_ptr<Channel>>
       orphans_;  ///< whose feed is gone and whose subscribers end one by one
+  struct Spoken {
+    std::uint32_t version = 0;
+    std::shared_ptr<const dialect::Dialect> dialect;
+  };
+  std::unordered_map<const FeedState*, Spoken> spoken_;
+  dialect::Scratch scratch_;
+  Origin latest_origin_ = 0;
   Unpacker unpacker_;
   std::unique_ptr<Slab<Subscriber>> subscribers_;
   std::vector<Subscriber*> waiting_;
@@ -120,6 +145,7 @@ class Audience final : public session::Guest, private Timer {
   std::vector<Channel*> left_;  ///< without subscribers, perhaps: looked at at the end of the turn
   Channel* helped_ = nullptr;   ///< whom `helping_` is of; null after a change of its log
   Form helped_form_ = Form::plain;
+  Origin helped_reader_ = 0;
   std::size_t helped_bytes_ = 0;
   Helping helping_;
   Reason closing_for_ = Reason::none;

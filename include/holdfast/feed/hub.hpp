@@ -23,6 +23,10 @@ class Hub {
   struct Channel {
     ChannelId id = 0;
     std::string key;
+    std::string lane;    ///< of its dialect's key
+    std::string sub_id;  ///< stands in its messages, where the dialect has such
+    Rules rules;
+    bool is_open = false;  ///< the source sends it, audiences were told
     Log log;
     Writer writer;
     std::vector<std::uint8_t> wanted_by;  ///< by audience
@@ -32,28 +36,35 @@ class Hub {
 
   class Host {
    public:
+    /// `confirm` or `refuse` follows, perhaps before it returns.
     virtual void open_source(Channel& channel) = 0;
     virtual void close_source(Channel& channel) noexcept = 0;
     virtual void send(std::size_t audience, Opened&& item) = 0;
     virtual void send(std::size_t audience, Ended&& item) = 0;
     virtual void send(std::size_t audience, Ruled&& item) = 0;
+    virtual void send(std::size_t audience, Refused&& item) = 0;
     virtual void publish(std::size_t audience, const std::shared_ptr<const Batch>& batch) = 0;
 
    protected:
     ~Host() = default;
   };
 
-  Hub(FeedState& feed, std::size_t audiences, config::Feed settings, Host& host);
+  Hub(FeedState& feed, std::size_t audiences, config::Feed settings,
+      std::shared_ptr<const dialect::Dialect> dialect, Host& host);
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
   ~Hub();
 
   /// A reload: channels go on with the new rules.
-  void apply(const config::Feed& settings, TimePoint now);
+  void apply(const config::Feed& settings, std::shared_ptr<const dialect::Dialect> dialect, TimePoint now);
   /// The feed is gone: each channel's subscribers end, spread over a time.
   void end_all(std::chrono::milliseconds spread);
 
-  void want(const std::string& key, std::size_t audience, TimePoint now);
+  void want(const std::string& key, const std::string& lane, std::size_t audience, TimePoint now);
+  /// The source sends it: who wants it begins. Nothing happens when it is open already.
+  void confirm(Channel& channel);
+  /// The channel ends; its subscribers go on without it.
+  void refuse(Channel& channel, const Refusal& why);
   void leave(ChannelId channel, std::size_t audience, TimePoint now);
   /// A message of the source; it goes out with the next `publish`.
   void came(Channel& channel, const Writer::Message& message);
@@ -65,6 +76,7 @@ class Hub {
   [[nodiscard]] Channel* find(ChannelId id) noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return channels_.size(); }
   [[nodiscard]] const config::Feed& settings() const noexcept { return settings_; }
+  [[nodiscard]] const std::shared_ptr<const dialect::Dialect>& dialect() const noexcept { return dialect_; }
   [[nodiscard]] FeedState& feed() const noexcept { return feed_; }
   template <class Visit>
   void for_each(Visit visit) {
@@ -75,12 +87,13 @@ class Hub {
  private:
   using Channels = std::map<std::string, std::unique_ptr<Channel>>;
   Channels::iterator erase(Channels::iterator where);
+  void refuse_room(const std::string& key, std::size_t audience);
   [[nodiscard]] Opened opening_of(const Channel& channel);
 
   FeedState& feed_;
   std::size_t audiences_;
   config::Feed settings_;
-  Rules rules_;
+  std::shared_ptr<const dialect::Dialect> dialect_;
   Host& host_;
   Packer packer_;
   Channels channels_;

@@ -7,6 +7,8 @@
 // Threads: a Chunk is written by the source thread and read by others only where a Frame that was sent to
 // them points; a Log belongs to one thread.
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -21,20 +23,33 @@ namespace holdfast::feed {
 /// Counts a channel's messages from 0, without a hole.
 using Sequence = std::uint64_t;
 
-/// The two shapes in which a frame is kept: as it is, and with its payload deflated (RFC 7692).
-enum class Form : std::uint8_t { plain, packed };
+/// The shapes in which a message is kept: all of it or a dialect's slice of it, each as it is and with its
+/// payload deflated (RFC 7692).
+enum class Form : std::uint8_t { plain, packed, slice, packed_slice };
+inline constexpr std::size_t form_count = 4;
+[[nodiscard]] constexpr bool is_packed(Form form) noexcept {
+  return form == Form::packed || form == Form::packed_slice;
+}
+[[nodiscard]] constexpr bool is_slice(Form form) noexcept {
+  return form == Form::slice || form == Form::packed_slice;
+}
+[[nodiscard]] constexpr Form form_of(bool packed, bool slice) noexcept {
+  if (slice) return packed ? Form::packed_slice : Form::slice;
+  return packed ? Form::packed : Form::plain;
+}
 
 /// Room for frames that never move.
 class Chunk {
  public:
-  explicit Chunk(std::size_t capacity) : capacity_(capacity), plain_(new std::byte[capacity]) {}
+  explicit Chunk(std::size_t capacity) : capacity_(capacity) {}
 
   // Writer only.
-  [[nodiscard]] std::size_t room(Form form) const noexcept { return capacity_ - used(form); }
+  /// The least of all forms.
+  [[nodiscard]] std::size_t room() const noexcept { return capacity_ - *std::ranges::max_element(used_); }
   /// The caller has checked `room`.
   [[nodiscard]] std::span<std::byte> take(Form form, std::size_t size) {
-    std::unique_ptr<std::byte[]>& bytes = form == Form::plain ? plain_ : packed_;
-    std::size_t& used = form == Form::plain ? plain_used_ : packed_used_;
+    std::unique_ptr<std::byte[]>& bytes = bytes_[static_cast<std::size_t>(form)];
+    std::size_t& used = used_[static_cast<std::size_t>(form)];
     if (bytes == nullptr) bytes.reset(new std::byte[capacity_]);
     const std::span<std::byte> taken(bytes.get() + used, size);
     used += size;
@@ -43,32 +58,32 @@ class Chunk {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  [[nodiscard]] std::size_t used(Form form) const noexcept {
-    return form == Form::plain ? plain_used_ : packed_used_;
-  }
-
   std::size_t capacity_;
-  std::size_t plain_used_ = 0;
-  std::size_t packed_used_ = 0;
-  std::unique_ptr<std::byte[]> plain_;
-  std::unique_ptr<std::byte[]> packed_;
+  std::array<std::size_t, form_count> used_{};
+  std::array<std::unique_ptr<std::byte[]>, form_count> bytes_;  ///< made when first needed
 };
 
 enum class FrameKind : std::uint8_t { message, snapshot };
 
+/// Names the client that a message is from; 0 = none that must not get it back.
+using Origin = std::uint32_t;
+
 /// One message as it goes to subscribers.
 struct Frame {
-  const std::byte* plain = nullptr;
-  const std::byte* packed = nullptr;  ///< null: nobody wanted it deflated when it came
-  std::uint32_t plain_size = 0;
-  std::uint32_t packed_size = 0;
+  /// By form; null: nobody wanted it so when it came, or it has no slice.
+  std::array<const std::byte*, form_count> at{};
+  std::array<std::uint32_t, form_count> size{};
   TimePoint came;  ///< read from the source
   FrameKind kind = FrameKind::message;
+  Origin origin = 0;
 
-  /// For a subscriber that takes this form; what there is only plain everybody takes.
-  [[nodiscard]] std::span<const std::byte> bytes(Form form) const noexcept {
-    if (form == Form::packed && packed != nullptr) return {packed, packed_size};
-    return {plain, plain_size};
+  [[nodiscard]] bool has(Form form) const noexcept { return at[static_cast<std::size_t>(form)] != nullptr; }
+  /// For a subscriber that takes this form; what there is not so everybody takes undeflated, and whole. Empty
+  /// for its origin.
+  [[nodiscard]] std::span<const std::byte> bytes(Form form, Origin reader = 0) const noexcept {
+    if (reader != 0 && reader == origin) return {};
+    if (!has(form)) form = is_slice(form) && has(Form::slice) ? Form::slice : Form::plain;
+    return {at[static_cast<std::size_t>(form)], size[static_cast<std::size_t>(form)]};
   }
 };
 
@@ -115,13 +130,14 @@ class Log {
   /// Collects what a subscriber at `from` has to get, in pieces of contiguous memory, up to `most_bytes` but
   /// one frame at least; returns the sequence behind it. `add(piece)` is false where it has no room for one.
   template <class Add>
-  Sequence gather(Sequence from, Form form, std::size_t most_bytes, Add add) const {
+  Sequence gather(Sequence from, Form form, Origin reader, std::size_t most_bytes, Add add) const {
     std::span<const std::byte> piece;
     Sequence piece_begin = from;
     std::size_t total = 0;
     Sequence next = from;
     for (; next < end(); ++next) {
-      const std::span<const std::byte> bytes = at(next).bytes(form);
+      const std::span<const std::byte> bytes = at(next).bytes(form, reader);
+      if (bytes.empty()) continue;
       if (total != 0 && total + bytes.size() > most_bytes) break;
       total += bytes.size();
       if (piece.data() != nullptr && piece.data() + piece.size() == bytes.data()) {

@@ -22,16 +22,17 @@
 
 namespace holdfast::feed {
 
-class Line;
+class Station;
 
 /// How sources with wss:// URLs are spoken to; an Error names what is wrong with the file.
 [[nodiscard]] Result<std::shared_ptr<const net::TlsClient>> source_tls(const config::Source& settings);
 
 /// For people: a channel's source as /status tells it.
 struct SourceView {
-  std::string channel;
-  std::string url;    ///< or upstream/backend
-  std::string state;  ///< "connecting", "open", "waiting"
+  std::string channel;         ///< with a dialect: the lane
+  std::uint64_t channels = 1;  ///< that come by it
+  std::string url;             ///< or upstream/backend
+  std::string state;           ///< "connecting", "open", "waiting"
   std::uint64_t since_ms = 0;
   std::uint64_t messages = 0;
   std::uint64_t silent_ms = 0;
@@ -58,25 +59,41 @@ class SourceThread final : public HubPort {
   void stop() noexcept;
   void join();
 
+  struct Feed {
+    FeedState* state = nullptr;
+    config::Feed settings;
+    std::shared_ptr<const dialect::Dialect> dialect;
+  };
   /// The feeds of the configuration in force; the subscribers of others end, spread over a time.
-  using Feeds = std::vector<std::pair<FeedState*, config::Feed>>;
+  using Feeds = std::vector<Feed>;
   void apply(Feeds feeds, std::chrono::milliseconds spread);
 
   // HubPort
-  void want(FeedState& feed, const std::string& key, std::size_t audience) noexcept override;
+  void want(FeedState& feed, const std::string& key, const std::string& lane,
+            std::size_t audience) noexcept override;
   void leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept override;
   [[nodiscard]] bool forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
                              std::vector<std::byte> message) noexcept override;
+  [[nodiscard]] bool publish(FeedState& feed, ChannelId channel, ws::Opcode opcode,
+                             std::vector<std::byte> message, Origin origin) noexcept override;
+  [[nodiscard]] bool ask(FeedState& feed, Question question) noexcept override;
+  void renew(FeedState& feed, ChannelId channel) noexcept override;
 
   /// Of one feed, up to `most`; waits for the thread's answer, a second at most.
   [[nodiscard]] std::vector<SourceView> sources(const FeedState& feed, std::size_t most);
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
+  [[nodiscard]] const std::vector<Audience*>& audiences() const noexcept { return audiences_; }
 
  private:
-  class Station;
   void tick();
+  /// Within the thread: runs `act(station)`, unless the feed is gone.
+  template <class Act>
+  void at_station(FeedState& feed, Act act);
+  /// The same for what a client has sent, so many bytes. False: too much is under way.
+  template <class Act>
+  [[nodiscard]] bool bring(FeedState& feed, std::size_t bytes, Act act);
 
   Surroundings surroundings_;
   std::vector<Audience*> audiences_;

@@ -6,11 +6,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "holdfast/config/feed.hpp"
+#include "holdfast/dialect/dialect.hpp"
 #include "holdfast/metrics/feed_cells.hpp"
 
 namespace holdfast::feed {
@@ -29,15 +32,27 @@ class FeedState {
   }
   [[nodiscard]] metrics::SourceCells& source_cells() const noexcept { return source_cells_; }
 
-  void apply(const config::Feed& settings) noexcept {
-    forwards.store(settings.client_messages == config::ClientMessages::forward, std::memory_order_relaxed);
+  void apply(const config::Feed& settings, std::shared_ptr<const dialect::Dialect> dialect) {
+    const bool forwards = settings.client_messages == config::ClientMessages::forward;
+    hears.store(forwards || !dialect->is_opaque(), std::memory_order_relaxed);
+    const std::lock_guard lock(mutex_);
+    dialect_ = std::move(dialect);
+    dialect_version.fetch_add(1, std::memory_order_release);
+  }
+  /// Takes a lock: to be kept until `dialect_version` is another.
+  [[nodiscard]] std::shared_ptr<const dialect::Dialect> dialect() const {
+    const std::lock_guard lock(mutex_);
+    return dialect_;
   }
 
-  std::atomic<bool> forwards{false};               ///< what clients say goes to the source
+  std::atomic<std::uint32_t> dialect_version{0};
+  std::atomic<bool> hears{false};                  ///< what clients say is of use
   std::atomic<std::size_t> forwards_under_way{0};  ///< bytes on their way to the source thread
   std::atomic<std::uint32_t> packed_wanted{0};     ///< subscribers that take deflated messages
 
  private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const dialect::Dialect> dialect_;
   const std::string name_;
   const std::vector<metrics::FeedCells*> cells_;
   metrics::SourceCells& source_cells_;

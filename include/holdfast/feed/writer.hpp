@@ -41,6 +41,8 @@ class Writer {
     std::span<const std::byte> payload;
     TimePoint came;
     FrameKind kind = FrameKind::message;
+    std::span<const std::byte> slice = {};  ///< of the payload, for those who want that; empty: there is none
+    Origin origin = 0;
   };
   /// `packer` null: nobody wants it deflated.
   void write(const Message& message, Packer* packer);
@@ -51,6 +53,7 @@ class Writer {
 
  private:
   void make_room(std::size_t size);
+  void write(Frame& frame, bool slice, ws::Opcode opcode, std::span<const std::byte> payload, Packer* packer);
 
   std::size_t most_chunk_bytes_;
   std::size_t next_chunk_bytes_ = 2048;

@@ -3,6 +3,7 @@
 // thread, immutable, swapped whole; a connection keeps the one it began with.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,6 +49,7 @@ struct RouteEntry {
   std::shared_ptr<const dial::Destination> destination;  ///< null where it leads to a feed
   feed::FeedState* feed = nullptr;
   std::shared_ptr<const config::Feed> feed_settings;
+  std::shared_ptr<const dialect::Dialect> dialect;
   std::vector<config::OriginPattern> origins;  ///< empty = any
   config::RouteProtection::Origin require_origin = config::RouteProtection::Origin::optional;
   config::Access access;
@@ -57,11 +59,15 @@ struct RouteEntry {
   std::vector<std::vector<metrics::SessionCells*>> open_sessions;
 };
 
+/// By name of the feed.
+using Dialects = std::map<std::string, std::shared_ptr<const dialect::Dialect>>;
+
 struct Serving {
   std::uint64_t generation = 0;
   std::vector<ListenerEntry> listeners;
   std::vector<RouteEntry> routes;
   std::vector<std::shared_ptr<const dial::Destination>> destinations;
+  Dialects dialects;
 
   /// Null when the snapshot has no such listener (any more).
   [[nodiscard]] const ListenerEntry* find_listener(std::string_view key) const noexcept;

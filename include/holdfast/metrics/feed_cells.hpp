@@ -33,6 +33,7 @@ struct alignas(cache_line_bytes) SourceCells {
   Counter connects_failed;
   Counter forwarded;         ///< messages of clients that the source got
   Counter forwards_dropped;  ///< and those that it did not
+  Counter strays;            ///< messages of the source that are for no channel and no question
   Counter losses;            ///< connections that ended without our will
 };
 

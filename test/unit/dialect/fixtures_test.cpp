@@ -150,8 +150,8 @@ class Replay {
     if (one.contains("join")) {
       REQUIRE(settings.join.has_value());
       constexpr std::array<const char*, 3> words{"none", "snapshot", "last"};
-      CHECK_EQ(words[static_cast<std::size_t>(*settings.join)], one["join"].get<std::string>());
-      CHECK_EQ(settings.last, one.value("last", 0U));
+      CHECK_EQ(words[static_cast<std::size_t>(settings.join->kind)], one["join"].get<std::string>());
+      CHECK_EQ(settings.join->last, one.value("last", 0U));
     }
     if (one.contains("on_lag")) {
       REQUIRE(settings.on_lag.has_value());

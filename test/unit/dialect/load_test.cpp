@@ -198,28 +198,22 @@ TEST_SUITE("dialect files") {
     }
   }
 
-  TEST_CASE("a dialect is found by name or by path") {
-    std::string asked;
-    const config::World world{[&](const std::string& path, std::size_t) {
-                                asked = path;
-                                return config::FileContent{R"({"client":[],"source":[]})", ""};
-                              },
-                              nullptr, nullptr};
-    CHECK(Dialect::find("opaque", "/etc/d", "/etc", world).dialect->is_opaque());
-    CHECK(asked.empty());
-    CHECK(Dialect::find("mine", "/etc/d", "/etc", world).dialect != nullptr);
-    CHECK(asked == "/etc/d/mine.json");
-    CHECK(Dialect::find("./mine.json", "/etc/d", "/etc", world).dialect != nullptr);
-    CHECK(asked == "/etc/./mine.json");
-    CHECK(Dialect::find("/my/own.json", "/etc/d", "/etc", world).dialect != nullptr);
-    CHECK(asked == "/my/own.json");
-    const config::World empty{[](const std::string&, std::size_t) {
-                                return config::FileContent{"", "No such file or directory"};
-                              },
-                              nullptr, nullptr};
-    const LoadedDialect none = Dialect::find("mine", "/etc/d", "/etc", empty);
-    CHECK(none.dialect == nullptr);
-    CHECK(text(none.problems) == " /etc/d/mine.json can't be read: No such file or directory\n");
+  TEST_CASE("a feed names one that is shipped, or a file of its own") {
+    config::Feed feed;
+    CHECK(Dialect::of(feed).dialect->is_opaque());
+    for (const char* name : {"binance", "coinbase", "ethereum", "kraken", "rooms"}) {
+      feed.dialect = name;
+      CHECK_MESSAGE(Dialect::of(feed).dialect != nullptr, name, text(Dialect::of(feed).problems));
+    }
+    feed.dialect = "./mine.json";
+    feed.dialect_text = R"({"client":[],"source":[]})";
+    CHECK(Dialect::of(feed).dialect != nullptr);
+    feed.dialect_text = "{";
+    CHECK(Dialect::of(feed).problems.front().place == "./mine.json");
+    feed.dialect = "binanze";
+    CHECK(text(Dialect::of(feed).problems) ==
+          " is \"binanze\", must be one of \"opaque\", \"binance\", \"coinbase\", \"ethereum\", \"kraken\", "
+          "\"rooms\", or the path of a file, with a \"/\" in it\n");
   }
 }
 

@@ -116,10 +116,10 @@ class World final : private HubPort, private Hub::Host {
       : random(seed),
         settings_(settings),
         feed("ticker", {&cells}, source_cells),
-        hub(feed, 1, settings, static_cast<Hub::Host&>(*this)),
+        hub(feed, 1, settings, dialect::Dialect::opaque(), static_cast<Hub::Host&>(*this)),
         shard({0, pump_cells, notes, notes, 1, nullptr, 1U << 20U, 1, nullptr}),
         audience(shard, static_cast<HubPort&>(*this), 0, net::SendBatch::Mode::sends) {
-    feed.apply(settings);
+    feed.apply(settings, dialect::Dialect::opaque());
   }
 
   void join(char name) {
@@ -133,7 +133,7 @@ class World final : private HubPort, private Hub::Host {
     joining->route = &route;
     joining->open_sessions = &session_cells;
     joining->feed = &feed;
-    joining->channel = client.channel;
+    joining->channels = {client.channel};
     shard.expect_one();
     audience.send(std::move(joining));
   }
@@ -209,17 +209,23 @@ class World final : private HubPort, private Hub::Host {
     tasks_.front()();
     tasks_.pop_front();
   }
-  void want(FeedState&, const std::string& key, std::size_t who) noexcept override {
-    tasks_.emplace_back([this, key, who] { hub.want(key, who, Clock::now()); });
+  void want(FeedState&, const std::string& key, const std::string& lane, std::size_t who) noexcept override {
+    tasks_.emplace_back([this, key, lane, who] { hub.want(key, lane, who, Clock::now()); });
   }
   void leave(FeedState&, ChannelId id, std::size_t who) noexcept override {
     tasks_.emplace_back([this, id, who] { hub.leave(id, who, Clock::now()); });
   }
   bool forward(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>) noexcept override { return true; }
+  bool publish(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>, Origin) noexcept override {
+    return false;
+  }
+  bool ask(FeedState&, Question) noexcept override { return false; }
+  void renew(FeedState&, ChannelId) noexcept override {}
 
   // Some sources speak at once.
   void open_source(Hub::Channel& channel) override {
     ++sources;
+    hub.confirm(channel);
     if (random.chance(50)) return;
     say(channel);
     hub.publish();
@@ -228,6 +234,9 @@ class World final : private HubPort, private Hub::Host {
   void send(std::size_t, Opened&& item) override { audience.send(std::make_unique<Opened>(std::move(item))); }
   void send(std::size_t, Ended&& item) override { audience.send(std::make_unique<Ended>(std::move(item))); }
   void send(std::size_t, Ruled&& item) override { audience.send(std::make_unique<Ruled>(std::move(item))); }
+  void send(std::size_t, Refused&& item) override {
+    audience.send(std::make_unique<Refused>(std::move(item)));
+  }
   void publish(std::size_t, const std::shared_ptr<const Batch>& batch) override {
     auto item = std::make_unique<Published>();
     item->batch = batch;

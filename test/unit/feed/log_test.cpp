@@ -27,7 +27,7 @@ void write(Log& log, Writer& writer, const std::string& text, TimePoint when = {
 std::pair<std::string, int> all_from(const Log& log, Sequence from) {
   std::string bytes;
   int pieces = 0;
-  const Sequence end = log.gather(from, Form::plain, everything, [&](std::span<const std::byte> piece) {
+  const Sequence end = log.gather(from, Form::plain, 0, everything, [&](std::span<const std::byte> piece) {
     bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
     ++pieces;
     return true;
@@ -58,9 +58,9 @@ TEST_CASE("a gathering stops before its limit, but gives one frame at least") {
     got += piece.size();
     return true;
   };
-  CHECK(log.gather(0, Form::plain, 3 * 102 + 50, count) == 3);
+  CHECK(log.gather(0, Form::plain, 0, 3 * 102 + 50, count) == 3);
   CHECK(got == 3 * 102);
-  CHECK(log.gather(3, Form::plain, 5, count) == 4);
+  CHECK(log.gather(3, Form::plain, 0, 5, count) == 4);
 }
 
 TEST_CASE("where there is no room for a further piece, the rest is for the next time") {
@@ -74,7 +74,7 @@ TEST_CASE("where there is no room for a further piece, the rest is for the next 
   while (next < log.end()) {
     int left = 2;
     const Sequence before = next;
-    next = log.gather(next, Form::plain, everything, [&](std::span<const std::byte> piece) {
+    next = log.gather(next, Form::plain, 0, everything, [&](std::span<const std::byte> piece) {
       if (left-- == 0) return false;
       bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
       return true;
