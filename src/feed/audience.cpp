@@ -108,6 +108,7 @@ Origin Audience::next_origin() noexcept {
 void Audience::add(Channel& channel, Subscriber& subscriber, std::uint32_t subscription) {
   subscriber.subscriptions_[subscription].place = static_cast<std::uint32_t>(channel.followers.size());
   channel.followers.push_back({&subscriber, subscription});
+  channel.feed.cells(shard_.surroundings().pump_thread).subscriptions.add(1);
 }
 
 void Audience::remove(Channel& channel, std::uint32_t place) noexcept {
@@ -115,6 +116,7 @@ void Audience::remove(Channel& channel, std::uint32_t place) noexcept {
   const Channel::Follower& moved = channel.followers[place];
   moved.who->subscriptions_[moved.subscription].place = place;
   channel.followers.pop_back();
+  channel.feed.cells(shard_.surroundings().pump_thread).subscriptions.add(-1);
   if (channel.followers.empty()) note_left(channel);
 }
 

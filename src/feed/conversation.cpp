@@ -118,6 +118,7 @@ bool Conversation::send_commands(CommandKind kind, TimePoint now) {
     }
     if (!goes) continue;
     allowance_.take(now);
+    (asks ? settings_.cells->subscribes : settings_.cells->unsubscribes).add();
     numbers_ = command.number;
     Asked& asked = asked_[command.number];
     asked = {kind, {}, now};

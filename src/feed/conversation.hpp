@@ -41,6 +41,7 @@ class Conversation {
     std::shared_ptr<const dialect::Dialect> dialect;
     std::uint32_t messages_per_second = 0;  ///< 0 = no limit
     Clock::duration timeout{};              ///< of an answer
+    metrics::SourceCells* cells = nullptr;  ///< outlive the conversation
   };
 
   /// `numbers`: the latest one that was used for anything that a source is asked.

@@ -132,6 +132,7 @@ void Hub::confirm(Channel& channel) {
 }
 
 void Hub::refuse(Channel& channel, const Refusal& why) {
+  feed_.source_cells().refusals.add();
   for (std::size_t n = 0; n < audiences_; ++n) {
     if (channel.wanted_by[n] == 0) continue;
     Refused refused;

@@ -61,7 +61,9 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
   }
   void ask(Question&& question) override {
     any().note_use(Clock::now());
+    const std::size_t before = requests_.size();
     requests_.ask(std::move(question), Clock::now());
+    if (requests_.size() == before) hub_.feed().source_cells().shared.add();
   }
   void renew(ChannelId id) override {
     Hub::Channel* const channel = hub_.find(id);
@@ -124,12 +126,14 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     return trunks_.empty() ? 0 : trunks_.front()->say(text);
   }
   void answer(const Asker& asker, std::string text) override {
+    hub_.feed().source_cells().answered.add();
     Answered item;
     item.asker = asker;
     item.text = std::move(text);
     send_item(asker.audience, std::move(item));
   }
   void refuse(const Asker& asker, const Refusal& why) override {
+    hub_.feed().source_cells().unanswered.add();
     Answered item;
     item.asker = asker;
     item.why = why;

@@ -38,7 +38,7 @@ struct Trunk::Talk final : Conversation::Partner {
         slot(in),
         words({dialect,
                limit_of(settings.source.limits.messages_per_second, dialect->limits().messages_per_second),
-               settings.request_timeout},
+               settings.request_timeout, &of.owner_.hub().feed().source_cells()},
               of.owner_.numbers(), static_cast<Conversation::Partner&>(*this)) {}
   bool write(std::string_view text) override { return trunk.line_.send(slot, text); }
   void confirmed(const std::string& key) override { trunk.confirmed(key); }

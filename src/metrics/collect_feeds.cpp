@@ -58,8 +58,28 @@ void Registry::Collector::feeds(Families& out) const {
       "holdfast_feed_duplicates_total", "Messages that another connection had brought before: thrown away.");
   FamilyBuilder deflations = counter_family("holdfast_feed_deflations_total",
                                             "Messages that were deflated, once for all subscribers.");
+  FamilyBuilder commands = counter_family("holdfast_feed_commands_total",
+                                          "Messages that ask the source for channels, or leave them.");
+  FamilyBuilder refusals = counter_family("holdfast_feed_channel_refusals_total",
+                                          "Channels that clients asked for and could not have.");
+  FamilyBuilder requests = counter_family("holdfast_feed_requests_total",
+                                          "Questions of clients to the source, by what became of them.");
+  FamilyBuilder shared =
+      counter_family("holdfast_feed_requests_shared_total",
+                     "Those that shared the answer to the same question of another client.");
+  FamilyBuilder strays = counter_family("holdfast_feed_stray_messages_total",
+                                        "Messages of the source that are for no channel and no question.");
   for (const auto& [feed, cells] : registry_.sources_) {
     const Labels labels{{"feed", feed}};
+    commands.counter({{"feed", feed}, {"command", "subscribe"}},
+                     static_cast<double>(cells->subscribes.value()));
+    commands.counter({{"feed", feed}, {"command", "unsubscribe"}},
+                     static_cast<double>(cells->unsubscribes.value()));
+    refusals.counter(labels, static_cast<double>(cells->refusals.value()));
+    requests.counter({{"feed", feed}, {"result", "answered"}}, static_cast<double>(cells->answered.value()));
+    requests.counter({{"feed", feed}, {"result", "failed"}}, static_cast<double>(cells->unanswered.value()));
+    shared.counter(labels, static_cast<double>(cells->shared.value()));
+    strays.counter(labels, static_cast<double>(cells->strays.value()));
     channels.gauge(labels, static_cast<double>(cells->channels.value()));
     up.gauge(labels, cells->connections.value() >= cells->wanted.value() ? 1 : 0);
     connections.gauge(labels, static_cast<double>(cells->connections.value()));
@@ -87,6 +107,8 @@ void Registry::Collector::feeds(Families& out) const {
                                             "From a source's message read to its delivery to a subscriber.");
   FamilyBuilder spread = histogram_family("holdfast_feed_spread_seconds",
                                           "From the first to the last subscriber of a turn's messages.");
+  FamilyBuilder subscriptions = gauge_family("holdfast_feed_subscriptions",
+                                             "Channels that clients follow, each counted for each client.");
   for (const auto& [feed, blocks] : registry_.feeds_) {
     const auto total = [&blocks = blocks, this](const auto& counter_of) {
       std::uint64_t sum = 0;
@@ -95,14 +117,17 @@ void Registry::Collector::feeds(Families& out) const {
     };
     const Labels labels{{"feed", feed}};
     std::int64_t present = 0;
+    std::int64_t followed = 0;
     std::vector<const Histogram*> delays;
     std::vector<const Histogram*> spreads;
     for (std::size_t i = 0; i < registry_.pump_threads_; ++i) {
       present += blocks[i].subscribers.value();
+      followed += blocks[i].subscriptions.value();
       delays.push_back(&blocks[i].delivery);
       spreads.push_back(&blocks[i].spread);
     }
     subscribers.gauge(labels, static_cast<double>(present));
+    subscriptions.gauge(labels, static_cast<double>(followed));
     deliveries.counter(labels, total([](const FeedCells& c) -> const Counter& { return c.deliveries; }));
     delivered.counter(labels, total([](const FeedCells& c) -> const Counter& { return c.delivered_bytes; }));
     for (std::size_t n = 0; n < policies.size(); ++n)
@@ -113,8 +138,9 @@ void Registry::Collector::feeds(Families& out) const {
     spread.histogram(labels, spreads);
   }
   for (FamilyBuilder* family :
-       {&subscribers, &channels, &up, &connections, &connects, &losses, &forwards, &messages, &bytes,
-        &duplicates, &deflations, &deliveries, &delivered, &skips, &slow, &delivery, &spread})
+       {&subscribers, &channels,      &up,         &connections, &connects,  &losses, &forwards, &messages,
+        &bytes,       &duplicates,    &deflations, &deliveries,  &delivered, &skips,  &slow,     &delivery,
+        &spread,      &subscriptions, &commands,   &refusals,    &requests,  &shared, &strays})
     std::move(*family).append_to(out);
 }
 
