@@ -17,6 +17,7 @@ struct Arguments {
   std::string ready_file;
   std::string against;
   bool demo_check = false;
+  std::size_t demo_crowd = 0;
   server::AdminAccess admin;
   bool json = false;
   std::string backend;
@@ -64,8 +65,11 @@ int main(int count, char** values) {
   CLI::App* demo =
       app.add_subcommand("demo", "Embedded backends behind a proxy, without a file; prints the URLs");
   demo->add_flag("--check", arguments.demo_check, "Show that it works, a line for each step, and end");
+  demo->add_option("--crowd", arguments.demo_crowd, "So many embedded clients follow the market")
+      ->check(CLI::Range(std::size_t{0}, server::most_demo_clients));
   demo->callback([&] {
-    status = server::run_demo(arguments.demo_check ? server::DemoMode::check : server::DemoMode::serve);
+    status = server::run_demo(arguments.demo_check ? server::DemoMode::check : server::DemoMode::serve,
+                              arguments.demo_crowd);
   });
 
   CLI::App* show = app.add_subcommand("status", "What a running instance does");

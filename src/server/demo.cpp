@@ -9,6 +9,7 @@
 
 #include "holdfast/net/tls.hpp"
 #include "holdfast/server/server.hpp"
+#include "server/crowd.hpp"
 #include "server/demo_check.hpp"
 #include "server/echo.hpp"
 #include "server/market.hpp"
@@ -40,15 +41,12 @@ std::string preferred(const char* port, DemoMode mode) {
   return net::listen_on(wanted.sockets.front(), net::Sharing::exclusive) ? text : "127.0.0.1:0";
 }
 
-// Each symbol is a channel with a source connection of its own, however many clients follow it.
+// One source connection for all symbols and all clients, who speak Binance's protocol.
 config::Feed market_feed(const MarketSource& market) {
   config::Feed feed;
   feed.name = "market";
-  feed.channel = "$symbol";
-  feed.join = {config::JoinKind::last, 1};
-  feed.on_lag = config::OnLag::drop_oldest;
-  const std::string why = config::parse_source_url(market.url() + "?streams=$symbol@ticker/$symbol@trade",
-                                                   feed.source.urls.emplace_back());
+  feed.dialect = "binance";
+  const std::string why = config::parse_source_url(market.url(), feed.source.urls.emplace_back());
   assert(why.empty());
   return feed;
 }
@@ -72,11 +70,13 @@ config::Config demo_config(DemoMode mode, const config::Certificate& certificate
   }
   config.upstreams.push_back(std::move(upstream));
   config.feeds.push_back(market_feed(market));
-  config::Route prices;
-  prices.name = "market";
-  prices.path = "/market/:symbol";
-  prices.feed = "market";
-  config.routes.push_back(std::move(prices));
+  for (const auto& [name, path] : {std::pair("raw", "/ws*"), std::pair("combined", "/stream")}) {
+    config::Route prices;
+    prices.name = name;
+    prices.path = path;
+    prices.feed = "market";
+    config.routes.push_back(std::move(prices));
+  }
   config::Route route;
   route.name = "default";
   route.upstream = "echo";
@@ -95,22 +95,26 @@ void print_welcome(const DemoAddresses& at, const std::vector<std::unique_ptr<Ec
                 backend->address().c_str());
   std::printf(")\n\n  wss://%s   TLS, certificate made in memory\n  ws://%s    plain\n", at.tls.c_str(),
               at.plain.c_str());
-  std::printf("  ws://%s/market/btcusdt   a feed: one source connection for all who follow it\n",
+  std::printf("  ws://%s/ws/btcusdt@trade   a feed in Binance's dialect: one source connection for all\n",
               at.plain.c_str());
   std::printf("  http://%s  /metrics /status /readyz\n\n", at.admin.c_str());
   std::printf("Try:  python3 -m websockets ws://%s/   (Debian: apt install python3-websockets)\n",
               at.plain.c_str());
-  std::printf("  or: python3 -m websockets ws://%s/market/btcusdt   (20 symbols: ethusdt, solusdt ...)\n",
+  std::printf("  or: python3 -m websockets ws://%s/ws, and say (20 symbols: ethusdt, solusdt ...)\n",
               at.plain.c_str());
+  std::printf("      {\"method\":\"SUBSCRIBE\",\"params\":[\"ethusdt@ticker\"],\"id\":1}\n");
   std::printf("  or: npx wscat --no-check -c wss://%s/\n", at.tls.c_str());
   std::printf("  or: curl -s http://%s/status\n", at.admin.c_str());
-  std::printf("Ctrl-C ends it. `holdfast demo --check` shows by itself that it works.\n\n");
+  std::printf(
+      "`holdfast demo --crowd 1000` has so many clients on the market's one source connection: see\n");
+  std::printf(
+      "`holdfast status`. Ctrl-C ends it. `holdfast demo --check` shows by itself that it works.\n\n");
   std::fflush(stdout);
 }
 
 }  // namespace
 
-int run_demo(DemoMode mode) {
+int run_demo(DemoMode mode, std::size_t crowd) {
   auto certificate = net::make_self_signed({"localhost", "127.0.0.1", "::1"});
   if (!certificate) {
     std::fprintf(stderr, "%s\n", certificate.error().what.c_str());
@@ -140,9 +144,11 @@ int run_demo(DemoMode mode) {
   options.built_in = demo_config(mode, certificate.value(), backends, *market.value());
   Server* running = nullptr;
   std::thread checker;
+  std::unique_ptr<Crowd> guests;
   bool passed = true;
   options.on_ready = [&](const std::map<std::string, std::string>& bound, const std::string& admin) {
     const DemoAddresses at{bound.at("wss"), bound.at("ws"), admin, certificate.value().chain.pem};
+    if (crowd != 0) guests = std::make_unique<Crowd>(at.plain, crowd);
     if (mode == DemoMode::serve) return print_welcome(at, backends);
     checker = std::thread([&, at] {
       passed = check_demo(at, [&](const std::string& name) {

@@ -175,7 +175,8 @@ asio::awaitable<bool> steps(asio::io_context& io, DemoAddresses addresses,
   step("a new session goes to a living backend, " + again.value()->backend());
   std::vector<std::unique_ptr<Client>> crowd;
   for (int n = 0; n < crowd_size; ++n) {
-    auto follower = co_await Client::handshake(io, towards(addresses.plain, ""), budget, "/market/btcusdt");
+    auto follower = co_await Client::handshake(io, towards(addresses.plain, ""), budget,
+                                               "/stream?streams=btcusdt@ticker/btcusdt@trade");
     if (!follower) co_return failed("a feed's client", follower.error().what), false;
     crowd.push_back(std::move(follower.value()));
   }

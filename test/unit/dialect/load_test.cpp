@@ -209,7 +209,7 @@ TEST_SUITE("dialect files") {
     feed.dialect_text = R"({"client":[],"source":[]})";
     CHECK(Dialect::of(feed).dialect != nullptr);
     feed.dialect_text = "{";
-    CHECK(Dialect::of(feed).problems.front().place == "./mine.json");
+    CHECK(Dialect::of(feed).problems.front().place == "./mine.json: line 1, column 1");
     feed.dialect = "binanze";
     CHECK(text(Dialect::of(feed).problems) ==
           " is \"binanze\", must be one of \"opaque\", \"binance\", \"coinbase\", \"ethereum\", \"kraken\", "
