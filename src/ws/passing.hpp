@@ -54,7 +54,8 @@ NameSet(Texts...) -> NameSet<sizeof...(Texts)>;
 // As a whole name.
 [[nodiscard]] bool is_like(std::string_view name, std::string_view other) noexcept;
 
-// All names that the head's Connection fields declare hop-by-hop. Views into the head.
+// The names that the head's Connection fields declare hop-by-hop, but for those that always are: mostly none.
+// Views into the head.
 [[nodiscard]] std::vector<std::string_view> list_of_connection(const Fields& head);
 
 // True for the fixed hop-by-hop fields and for those in `named`, except the ones that a sender must
