@@ -1,6 +1,8 @@
 // From a request that may have a session to the backend that gives it: a seat, a dial, an answer, and again.
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "frontend/connection.hpp"
 #include "frontend/continuing.hpp"
@@ -102,16 +104,15 @@ void Connection::write_request() {
   const config::Reroute& reroute = *route_->reroute;
   id_ = random_session_id(thread_.randomness());
   request_->extensions = extensions_to_offer(reroute, request_->extensions);
-  std::vector<ws::ExtraField> fields;
-  fields.push_back(session_field(id_));
-  if (!reroute.secret.empty()) {
-    fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
-  }
+  std::array<ws::ExtraField, 2> fields{session_field(id_)};
+  if (!reroute.secret.empty())
+    fields[1] = reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now());
   if (destination_->settings.proxy_protocol != config::ProxyVersion::off) for_backends_ = proxy_header();
   ws::Offer offer = first_offer(reroute, request_->extensions);
   offer.subprotocols = admission_.offered;
   request_stem_ = ws::build_request_stem(*head_, forwarded_by());
-  first_request_ = ws::with_offer(request_stem_, *head_, admission_.edits, offer, fields);
+  first_request_ = ws::with_offer(request_stem_, *head_, admission_.edits, offer,
+                                  std::span(fields).first(reroute.secret.empty() ? 1 : 2));
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, Search& search,

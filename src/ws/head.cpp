@@ -94,13 +94,18 @@ std::size_t find_head_end(std::string_view bytes, std::size_t searched) noexcept
   return found == std::string_view::npos ? found : found + 4;
 }
 
+// Most differ in size: that is seen without looking at the name.
+inline bool Fields::is_named(const Entry& entry, std::string_view name) const noexcept {
+  return entry.name.size == name.size() && equal_ignoring_case(at(entry.name), name);
+}
+
 Field Fields::operator[](std::size_t index) const noexcept {
   return {at(entries_[index].name), at(entries_[index].value)};
 }
 
 std::optional<std::string_view> Fields::find(std::string_view name) const noexcept {
   for (const Entry& entry : entries_) {
-    if (equal_ignoring_case(at(entry.name), name)) return at(entry.value);
+    if (is_named(entry, name)) return at(entry.value);
   }
   return std::nullopt;
 }
@@ -108,7 +113,7 @@ std::optional<std::string_view> Fields::find(std::string_view name) const noexce
 std::optional<std::string_view> Fields::only(std::string_view name) const noexcept {
   std::optional<std::string_view> found;
   for (const Entry& entry : entries_) {
-    if (!equal_ignoring_case(at(entry.name), name)) continue;
+    if (!is_named(entry, name)) continue;
     if (found) return std::nullopt;
     found = at(entry.value);
   }
@@ -116,15 +121,14 @@ std::optional<std::string_view> Fields::only(std::string_view name) const noexce
 }
 
 std::size_t Fields::count(std::string_view name) const noexcept {
-  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return equal_ignoring_case(at(entry.name), name);
-  }));
+  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(),
+                                                [&](const Entry& entry) { return is_named(entry, name); }));
 }
 
 std::vector<std::string_view> Fields::values(std::string_view name) const {
   std::vector<std::string_view> found;
   for (const Entry& entry : entries_) {
-    if (equal_ignoring_case(at(entry.name), name)) found.push_back(at(entry.value));
+    if (is_named(entry, name)) found.push_back(at(entry.value));
   }
   return found;
 }
@@ -139,7 +143,7 @@ bool Fields::are_plain() const noexcept {
 
 bool Fields::has_token(std::string_view name, std::string_view token) const {
   for (const Entry& entry : entries_) {
-    if (!equal_ignoring_case(at(entry.name), name)) continue;
+    if (!is_named(entry, name)) continue;
     ListReader elements(at(entry.value));
     while (const auto element = elements.next()) {
       if (equal_ignoring_case(*element, token)) return true;
