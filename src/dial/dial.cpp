@@ -11,7 +11,6 @@ using net::AsyncLeg;
 
 namespace {
 
-constexpr std::size_t read_chunk_bytes = 4096;
 constexpr int most_interim_heads = 8;
 
 Error backend_failure(Failure failure, std::string what) {
@@ -19,12 +18,10 @@ Error backend_failure(Failure failure, std::string what) {
 }
 
 // One socket address: TCP, then TLS.
-asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(asio::io_context& io,
-                                                               std::shared_ptr<const Destination> destination,
-                                                               config::SocketAddress address,
-                                                               std::string host, std::string proxy_header,
-                                                               net::DescriptorBudget& budget,
-                                                               TimePoint deadline, net::GiveUp* give_up) {
+asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(
+    asio::io_context& io, std::shared_ptr<const Destination> destination,
+    std::shared_ptr<const config::Address> name, config::SocketAddress address, std::string proxy_header,
+    net::DescriptorBudget& budget, TimePoint deadline, net::GiveUp* give_up) {
   auto started = destination->start_connect(address);
   if (!started) co_return started.error();
   net::Socket socket = std::move(started.value());
@@ -34,7 +31,7 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(asio::io_context&
   if (destination->tls == nullptr) {
     made = net::make_plain_leg(std::move(socket));
   } else {
-    made = net::make_tls_client_leg(std::move(socket), *destination->tls, host);
+    made = net::make_tls_client_leg(std::move(socket), *destination->tls, name->host);
   }
   auto leg = std::make_unique<AsyncLeg>(io, std::move(made), Side::backend);
   leg->expires_at(deadline);
@@ -65,6 +62,21 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_one(asio::io_context&
   co_return leg;
 }
 
+// Of several, or of none.
+asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect_first(
+    asio::io_context& io, std::shared_ptr<const Destination> destination,
+    std::shared_ptr<const config::Address> address, std::string proxy_header, net::DescriptorBudget& budget,
+    TimePoint end, net::GiveUp* give_up) {
+  Result<std::unique_ptr<AsyncLeg>> outcome =
+      backend_failure(Failure::refused, address->text + ": name not resolved");
+  for (const config::SocketAddress& each : address->sockets) {
+    outcome = co_await connect_one(io, destination, address, each, proxy_header, budget, end, give_up);
+    if (outcome || outcome.error().retry == Retry::no || Clock::now() >= end) break;
+    if (outcome.error().failure == Failure::cancelled) break;
+  }
+  co_return outcome;
+}
+
 }  // namespace
 
 const config::BackendConfig* Destination::settings_of(const upstream::Backend& backend) const noexcept {
@@ -84,18 +96,27 @@ Result<net::Socket> Destination::start_connect(const config::SocketAddress& to) 
 
 asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
                                                            std::shared_ptr<const Destination> destination,
+                                                           std::shared_ptr<const config::Address> address,
+                                                           std::string proxy_header,
+                                                           net::DescriptorBudget& budget, TimePoint deadline,
+                                                           net::GiveUp* give_up) {
+  const TimePoint end = std::min(deadline, Clock::now() + destination->settings.connect_timeout);
+  if (address->sockets.size() != 1) {
+    return connect_first(io, std::move(destination), std::move(address), std::move(proxy_header), budget, end,
+                         give_up);
+  }
+  const config::SocketAddress only = address->sockets.front();
+  return connect_one(io, std::move(destination), std::move(address), only, std::move(proxy_header), budget,
+                     end, give_up);
+}
+
+asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
+                                                           std::shared_ptr<const Destination> destination,
                                                            config::Address address, std::string proxy_header,
                                                            net::DescriptorBudget& budget, TimePoint deadline,
                                                            net::GiveUp* give_up) {
-  Result<std::unique_ptr<AsyncLeg>> outcome =
-      backend_failure(Failure::refused, address.text + ": name not resolved");
-  const TimePoint end = std::min(deadline, Clock::now() + destination->settings.connect_timeout);
-  for (const config::SocketAddress& each : address.sockets) {
-    outcome = co_await connect_one(io, destination, each, address.host, proxy_header, budget, end, give_up);
-    if (outcome || outcome.error().retry == Retry::no || Clock::now() >= end) break;
-    if (outcome.error().failure == Failure::cancelled) break;
-  }
-  co_return outcome;
+  return connect(io, std::move(destination), std::make_shared<const config::Address>(std::move(address)),
+                 std::move(proxy_header), budget, deadline, give_up);
 }
 
 asio::awaitable<Result<Answer>> exchange(AsyncLeg& leg, std::string request) {
@@ -111,10 +132,8 @@ asio::awaitable<Result<Answer>> exchange(AsyncLeg& leg, std::string request) {
         co_return backend_failure(Failure::garbage, "response head longer than 16 KiB");
       }
       searched = bytes.size();
-      bytes.resize(searched + read_chunk_bytes);
-      auto got = co_await leg.read_some(std::as_writable_bytes(std::span(bytes)).subspan(searched));
+      auto got = co_await leg.read_onto(bytes);
       if (!got) co_return backend_failure(got.error().failure, "response: " + got.error().what);
-      bytes.resize(searched + got.value());
       continue;
     }
     auto head = ws::ResponseHead::parse(std::string_view(bytes).substr(0, end));

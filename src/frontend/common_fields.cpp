@@ -32,17 +32,21 @@ constexpr std::array<std::string_view, 20> common_names{"accept",
                                                         "x-forwarded-proto",
                                                         "x-requested-with"};
 constexpr std::array<std::string_view, 2> common_prefixes{"sec-ch-ua", "sec-fetch-"};
-constexpr std::size_t longest_name = 32;
+
+// Each line of each head comes here: most names differ from each of these in size or in their first letter.
+bool begins_like(std::string_view name, std::string_view lower_case) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+  return lower(name[0]) == lower_case[0] &&
+         std::ranges::equal(lower_case, name.substr(0, lower_case.size()), {}, {}, lower);
+}
 
 bool is_common(std::string_view name) {
-  if (name.size() > longest_name) return false;
-  std::array<char, longest_name> lower{};
-  std::ranges::transform(name, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  });
-  const std::string_view known(lower.data(), name.size());
-  return std::ranges::find(common_names, known) != common_names.end() ||
-         std::ranges::any_of(common_prefixes, [&](std::string_view p) { return known.starts_with(p); });
+  if (name.empty()) return false;
+  const auto is_name = [name](std::string_view known) {
+    return known.size() == name.size() && begins_like(name, known);
+  };
+  const auto has_prefix = [name](std::string_view prefix) { return begins_like(name, prefix); };
+  return std::ranges::any_of(common_names, is_name) || std::ranges::any_of(common_prefixes, has_prefix);
 }
 
 }  // namespace

@@ -15,7 +15,6 @@ using metrics::TlsResult;
 
 namespace {
 
-constexpr std::size_t read_chunk_bytes = 4096;
 // How long a TLS handshake may keep its place while others wait: a few round trips of a slow mobile network.
 constexpr std::chrono::seconds patience_when_crowded{2};
 
@@ -32,10 +31,14 @@ auth::WallTime wall_time() {
 
 // No `if (!co_await …)`: g++ 12 compiles a co_await inside a condition into a trap.
 asio::awaitable<void> serve(SetupThread&, std::unique_ptr<Connection> connection) {
-  bool goes_on = co_await connection->read_proxy_header();
-  if (goes_on) goes_on = co_await connection->shake_tls();
+  bool goes_on = connection->is_open();
+  if (goes_on && connection->has_proxy_header()) goes_on = co_await connection->read_proxy_header();
+  if (goes_on && connection->is_tls()) goes_on = co_await connection->shake_tls();
   if (goes_on) goes_on = co_await connection->read_request();
-  if (goes_on) goes_on = co_await connection->choose_route();
+  if (goes_on && !connection->choose_route()) {
+    co_await connection->answer_refusal();
+    co_return;
+  }
   if (goes_on && connection->needs_authorising()) goes_on = co_await connection->authorise();
   if (goes_on && connection->is_for_feed()) {
     co_await connection->join_feed();
@@ -82,8 +85,6 @@ bool Connection::admit_address() {
 }
 
 Connection::Step Connection::read_proxy_header() {
-  if (client_ == nullptr) co_return false;
-  if (listener_->settings.proxy_protocol == config::Listener::ProxyHeader::none) co_return true;
   if (!may_proxy(listener_->settings, peer_)) {
     cells().handshake(HandshakeResult::proxy_header);
     record(0, "not one of trusted_peers");
@@ -105,7 +106,6 @@ Connection::Step Connection::read_proxy_header() {
 }
 
 Connection::Step Connection::shake_tls() {
-  if (listener_->tls == nullptr) co_return true;
   // A place is for who has something to say: silent connections must not keep the others out.
   auto spoke = co_await client_->readable();
   if (!spoke) {
@@ -146,8 +146,7 @@ Connection::Step Connection::read_request() {
       co_return false;
     }
     const std::size_t searched = bytes.size();
-    bytes.resize(searched + read_chunk_bytes);
-    auto got = co_await client_->read_some(std::as_writable_bytes(std::span(bytes)).subspan(searched));
+    auto got = co_await client_->read_onto(bytes);
     if (!got && got.error().failure == Failure::timeout) {
       ws::Rejection rejection{408, "no complete request within handshake_timeout", {}};
       co_await answer(std::move(rejection), HandshakeResult::client_timeout);
@@ -157,7 +156,6 @@ Connection::Step Connection::read_request() {
       leave("closed before a complete request");
       co_return false;
     }
-    bytes.resize(searched + got.value());
     end = ws::find_head_end(bytes, searched);
   }
   auto head = ws::RequestHead::parse(std::string_view(bytes).substr(0, end));
@@ -170,34 +168,29 @@ Connection::Step Connection::read_request() {
   co_return true;
 }
 
-Connection::Step Connection::choose_route() {
+bool Connection::choose_route() {
   auto request = ws::check_request(*head_);
   if (!request) {
-    co_await answer(request.error(), HandshakeResult::rejected);
-    co_return false;
+    rejected_ = {std::move(request.error()), HandshakeResult::rejected};
+    return false;
   }
   request_ = std::move(request.value());
   if (!refused_ && !around().budget->fits(1))
     refused_ = Refused{metrics::Refusal::descriptors, 503, "out of file descriptors", 2};
-  if (refused_) {
-    Refused refused = *std::move(refused_);
-    co_await answer(std::move(refused));
-    co_return false;
-  }
+  if (refused_) return false;
   route_ = serving_->match(*listener_, *request_);
   if (route_ == nullptr) {
-    ws::Rejection rejection{404, "no route takes this host and path", {}};
-    co_await answer(std::move(rejection), HandshakeResult::no_route);
-    co_return false;
+    rejected_ = {{404, "no route takes this host and path", {}}, HandshakeResult::no_route};
+    return false;
   }
   refused_ = admit(*route_, peer_, *head_);
   if (!refused_ && !is_for_feed()) refused_ = admit(route_->destination->upstream->state(), upstream_place_);
-  if (refused_) {
-    Refused refused = *std::move(refused_);
-    co_await answer(std::move(refused));
-    co_return false;
-  }
-  co_return true;
+  return !refused_;
+}
+
+asio::awaitable<void> Connection::answer_refusal() {
+  if (rejected_) return answer(std::move(rejected_->answer), rejected_->result);
+  return answer(*std::move(refused_));
 }
 
 Connection::Step Connection::authorise() {
@@ -287,7 +280,7 @@ asio::awaitable<void> Connection::hand_over() {
   handover->token_lasts_100ms = token_lasts_100ms(admission_, wall_time());
   handover->id = id_;
   handover->continuation = keep_for_reroutes(
-      *route_->reroute, agreement_, *head_, forwarded_by(), thread_.common_fields(),
+      *route_->reroute, agreement_, *head_, request_stem_, thread_.common_fields(),
       for_backends_ ? net::build_proxy_header(*for_backends_, config::ProxyVersion::v2) : "");
   handover->continuity = continuity_of(*route_->reroute, agreement_);
   handover->story = story();

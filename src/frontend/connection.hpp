@@ -23,10 +23,17 @@ class Connection {
 
   using Step = boost::asio::awaitable<bool>;  ///< false: it has ended here, with its answer if one was due
 
+  [[nodiscard]] bool is_open() const noexcept { return client_ != nullptr; }
+  [[nodiscard]] bool has_proxy_header() const noexcept {
+    return listener_->settings.proxy_protocol != config::Listener::ProxyHeader::none;
+  }
   [[nodiscard]] Step read_proxy_header();
+  [[nodiscard]] bool is_tls() const noexcept { return listener_->tls != nullptr; }
   [[nodiscard]] Step shake_tls();
   [[nodiscard]] Step read_request();
-  [[nodiscard]] Step choose_route();
+  /// False: answer_refusal.
+  [[nodiscard]] bool choose_route();
+  [[nodiscard]] boost::asio::awaitable<void> answer_refusal();
   [[nodiscard]] bool needs_authorising() const noexcept { return route_->auth != nullptr; }
   [[nodiscard]] Step authorise();
   [[nodiscard]] bool is_for_feed() const noexcept { return route_->feed != nullptr; }
@@ -40,12 +47,13 @@ class Connection {
   /// What is known while a backend is looked for.
   struct Search {
     TimePoint deadline;
+    std::optional<std::uint64_t> hash_key;
     std::vector<const upstream::Backend*> tried;
     std::optional<Error> last;  ///< of the one tried last
     Seated::Why why{};          ///< nobody has given a seat
   };
   /// Another backend's; the first one may be waited for.
-  [[nodiscard]] boost::asio::awaitable<std::optional<upstream::Seat>> next_seat(Search& search, Watch& watch);
+  [[nodiscard]] Seated take_seat(const Search& search) const;
   /// Circuit breaker and retry budget. False with `refused_` set: that is the client's answer.
   [[nodiscard]] bool may_dial(const Search& search);
   [[nodiscard]] boost::asio::awaitable<Try> try_backend(upstream::Seat& seat, Search& search,
@@ -93,6 +101,11 @@ class Connection {
   TimePoint deadline_;                                  ///< handshake_timeout from accept
   std::optional<session::ListenerSeat> listener_seat_;  ///< nothing: there was none left
   std::optional<Refused> refused_;                      ///< to be answered once its request is here
+  struct Rejected {
+    ws::Rejection answer;
+    metrics::HandshakeResult result;
+  };
+  std::optional<Rejected> rejected_;  ///< no route for its request
   std::unique_ptr<net::AsyncLeg> client_;
 
   std::optional<ws::RequestHead> head_;
@@ -101,7 +114,8 @@ class Connection {
   Admission admission_;
   session::SessionId id_;
   std::string certificate_subject_;               ///< of the client's; empty = it has shown none
-  std::string request_stem_;                      ///< for every backend that is tried
+  std::string request_stem_;                      ///< also for reroutes
+  std::string first_request_;                     ///< for every backend that is tried, but for key and end
   std::optional<net::ProxyHeader> for_backends_;  ///< what they are told in front of it
 
   upstream::Circuit::Place upstream_place_;

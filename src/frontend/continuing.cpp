@@ -50,11 +50,11 @@ session::Continuity continuity_of(const config::Reroute& reroute, const ws::Agre
 
 std::unique_ptr<const session::Continuation> keep_for_reroutes(
     const config::Reroute& reroute, const ws::Agreement& agreement, const ws::RequestHead& head,
-    const ws::ForwardedBy& by, CommonFields& common_fields, std::string_view proxy_header) {
+    std::string_view stem, CommonFields& common_fields, std::string_view proxy_header) {
   if (reroute.on.empty()) return nullptr;
-  const std::string stem = ws::build_request_stem(head, by, ws::offer_again(agreement));
-  return session::Continuation::make(common_fields.split(stem), agreement.subprotocol, agreement.extensions,
-                                     proxy_header);
+  const std::string request = ws::with_offer(stem, head, {}, ws::offer_again(agreement));
+  return session::Continuation::make(common_fields.split(request), agreement.subprotocol,
+                                     agreement.extensions, proxy_header);
 }
 
 }  // namespace holdfast::frontend

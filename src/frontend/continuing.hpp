@@ -29,9 +29,10 @@ namespace holdfast::frontend {
 [[nodiscard]] session::Continuity continuity_of(const config::Reroute& reroute,
                                                 const ws::Agreement& agreement);
 
-/// What its reroutes will need; null where there are none. `proxy_header`: what backends are told first.
+/// What its reroutes will need; null where there are none. `stem`: ws::build_request_stem of `head`;
+/// `proxy_header`: what backends are told first.
 [[nodiscard]] std::unique_ptr<const session::Continuation> keep_for_reroutes(
     const config::Reroute& reroute, const ws::Agreement& agreement, const ws::RequestHead& head,
-    const ws::ForwardedBy& by, CommonFields& common_fields, std::string_view proxy_header = {});
+    std::string_view stem, CommonFields& common_fields, std::string_view proxy_header = {});
 
 }  // namespace holdfast::frontend

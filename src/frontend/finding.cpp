@@ -1,6 +1,8 @@
 // From a request that may have a session to the backend that gives it: a seat, a dial, an answer, and again.
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "frontend/connection.hpp"
 #include "frontend/continuing.hpp"
@@ -34,10 +36,19 @@ Connection::Step Connection::find_backend() {
   search.deadline = Clock::now() + destination_->settings.setup_timeout;
   client_->expires_at(search.deadline);  // the request is here: from now on setup_timeout counts
   write_request();
+  search.hash_key = hash_key(destination_->settings.policy, first_request_);
   destination_->upstream->state().retries().first_try(Clock::now());
   Watch watch(thread_.watches(), *client_);
   while (search.tried.size() < most_backends && Clock::now() < search.deadline) {
-    std::optional<upstream::Seat> seat = co_await next_seat(search, watch);
+    Seated seated = take_seat(search);
+    if (seated.may_wait)
+      seated = co_await wait_for_seat(thread_, destination_, search.hash_key, search.deadline, watch);
+    if (seated.destination != nullptr) {
+      destination_ = std::move(seated.destination);
+      search.hash_key = hash_key(destination_->settings.policy, first_request_);
+    }
+    search.why = seated.why;
+    std::optional<upstream::Seat>& seat = seated.seat;
     if (!seat || !may_dial(search)) break;
     search.tried.push_back(&seat->backend());
     const Try outcome = co_await try_backend(*seat, search, watch.give_up());
@@ -67,14 +78,10 @@ Connection::Step Connection::find_backend() {
   co_return false;
 }
 
-asio::awaitable<std::optional<upstream::Seat>> Connection::next_seat(Search& search, Watch& watch) {
-  const auto key = hash_key(destination_->settings.policy, request_stem_);
-  if (!search.tried.empty()) co_return destination_->upstream->pick(upstream::Wish{search.tried, key});
-  const auto preferred = member_of_cookie(*destination_, *head_);
-  Seated seated = co_await find_seat(thread_, destination_, preferred, key, search.deadline, watch);
-  search.why = seated.why;
-  if (seated.seat) destination_ = seated.destination;
-  co_return std::move(seated.seat);
+Seated Connection::take_seat(const Search& search) const {
+  if (!search.tried.empty())
+    return {destination_->upstream->pick(upstream::Wish{search.tried, search.hash_key}), nullptr};
+  return frontend::take_seat(*destination_, member_of_cookie(*destination_, *head_), search.hash_key);
 }
 
 bool Connection::may_dial(const Search& search) {
@@ -97,14 +104,15 @@ void Connection::write_request() {
   const config::Reroute& reroute = *route_->reroute;
   id_ = random_session_id(thread_.randomness());
   request_->extensions = extensions_to_offer(reroute, request_->extensions);
-  std::vector<ws::ExtraField> fields{session_field(id_)};
-  if (!reroute.secret.empty()) {
-    fields.push_back(reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now()));
-  }
+  std::array<ws::ExtraField, 2> fields{session_field(id_)};
+  if (!reroute.secret.empty())
+    fields[1] = reroute_field(id_, 0, "first", reroute.secret, std::chrono::system_clock::now());
   if (destination_->settings.proxy_protocol != config::ProxyVersion::off) for_backends_ = proxy_header();
   ws::Offer offer = first_offer(reroute, request_->extensions);
   offer.subprotocols = admission_.offered;
-  request_stem_ = ws::build_request_stem(*head_, forwarded_by(), offer, fields);
+  request_stem_ = ws::build_request_stem(*head_, forwarded_by());
+  first_request_ = ws::with_offer(request_stem_, *head_, admission_.edits, offer,
+                                  std::span(fields).first(reroute.secret.empty() ? 1 : 2));
 }
 
 asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, Search& search,
@@ -112,11 +120,12 @@ asio::awaitable<Connection::Try> Connection::try_backend(upstream::Seat& seat, S
   const dial::Destination& destination = *destination_;
   const config::BackendConfig* settings = destination.settings_of(seat.backend());
   const std::string key = random_key(thread_.randomness());
-  std::string request = ws::finish_request(request_stem_, key);
+  std::string request = ws::finish_request(first_request_, key);
   std::string first_words;
   if (for_backends_)
     first_words = net::build_proxy_header(*for_backends_, destination.settings.proxy_protocol);
-  auto reached = co_await reach(thread_, destination_, settings->address, std::move(first_words),
+  std::shared_ptr<const config::Address> address(destination_, &settings->address);
+  auto reached = co_await reach(thread_, destination_, std::move(address), std::move(first_words),
                                 std::move(request), search.deadline, &give_up);
   if (!reached) {
     search.last = reached.error();

@@ -9,8 +9,9 @@ namespace asio = boost::asio;
 
 asio::awaitable<Result<Reached>> reach(SetupThread& thread,
                                        std::shared_ptr<const dial::Destination> destination,
-                                       config::Address address, std::string proxy_header, std::string request,
-                                       TimePoint deadline, net::GiveUp* give_up) {
+                                       std::shared_ptr<const config::Address> address,
+                                       std::string proxy_header, std::string request, TimePoint deadline,
+                                       net::GiveUp* give_up) {
   const TimePoint started = Clock::now();
   auto connected =
       co_await dial::connect(thread.io(), destination, std::move(address), std::move(proxy_header),

@@ -20,8 +20,9 @@ struct Reached {
 /// Connects to `address`, writes the PROXY header (empty = none) and exchanges heads, within connect_timeout,
 /// handshake_timeout and `deadline`. The leg obeys `give_up` (null: nobody's) until it is released.
 [[nodiscard]] boost::asio::awaitable<Result<Reached>> reach(
-    SetupThread& thread, std::shared_ptr<const dial::Destination> destination, config::Address address,
-    std::string proxy_header, std::string request, TimePoint deadline, net::GiveUp* give_up);
+    SetupThread& thread, std::shared_ptr<const dial::Destination> destination,
+    std::shared_ptr<const config::Address> address, std::string proxy_header, std::string request,
+    TimePoint deadline, net::GiveUp* give_up);
 
 /// It could not be reached: counted, and perhaps ejected, unless it was our fault.
 void note_failure(const SetupThread& thread, const dial::Destination& destination, upstream::Backend& backend,

@@ -71,7 +71,8 @@ asio::awaitable<std::unique_ptr<AttemptReply>> reattach(SetupThread& thread, Way
   }
   const std::string key = random_key(thread.randomness());
   std::string request = request_of(way, key);
-  config::Address address = way.destination->settings_of(backend)->address;
+  std::shared_ptr<const config::Address> address(way.destination,
+                                                 &way.destination->settings_of(backend)->address);
   std::string first_words =
       proxy_header_again(continuation.proxy_header(), way.destination->settings.proxy_protocol);
   auto reached = co_await reach(thread, way.destination, std::move(address), std::move(first_words),

@@ -52,7 +52,7 @@ Seated::Why why_of(QueueResult result) {
 
 Seated without(upstream::Queue& queue, QueueResult result) {
   queue.count(result);
-  return {std::nullopt, nullptr, why_of(result)};
+  return {std::nullopt, nullptr, why_of(result), false};
 }
 
 // The same upstream in the present snapshot: a reload may have brought backends that have room. One that
@@ -69,28 +69,36 @@ std::shared_ptr<const dial::Destination> latest(const SetupThread& thread,
 
 }  // namespace
 
-asio::awaitable<Seated> find_seat(SetupThread& thread, std::shared_ptr<const dial::Destination> destination,
-                                  std::optional<std::size_t> preferred, std::optional<std::uint64_t> hash_key,
-                                  TimePoint deadline, Watch& watch) {
+Seated take_seat(const dial::Destination& destination, std::optional<std::size_t> preferred,
+                 std::optional<std::uint64_t> hash_key) {
+  upstream::UpstreamState& state = destination.upstream->state();
+  const bool has_queue = destination.settings.queue.length != 0;
+  Seated seated;
+  if (preferred) {
+    seated.seat = destination.upstream->take(*preferred);
+    state.count(seated.seat ? StickyResult::honoured : StickyResult::yielded);
+    if (seated.seat) return seated;
+  }
+  // Who comes now must not overtake those that wait.
+  const bool others_first =
+      has_queue && (state.queue().size() != 0 || state.reroutes_first_until() > Clock::now());
+  if (!others_first) seated.seat = destination.upstream->pick({{}, hash_key});
+  if (seated.seat) return seated;
+  const bool somebody = destination.upstream->has_eligible() || destination.upstream->panics();
+  seated.why = somebody ? Seated::Why::full : Seated::Why::nobody;
+  seated.may_wait = somebody && has_queue;
+  return seated;
+}
+
+asio::awaitable<Seated> wait_for_seat(SetupThread& thread,
+                                      std::shared_ptr<const dial::Destination> destination,
+                                      std::optional<std::uint64_t> hash_key, TimePoint deadline,
+                                      Watch& watch) {
   upstream::UpstreamState& state = destination->upstream->state();
   upstream::Queue& queue = state.queue();
   const config::Queue rules = destination->settings.queue;
   const upstream::Wish wish{{}, hash_key};
   Seated seated;
-  seated.destination = destination;
-  if (preferred) {
-    seated.seat = destination->upstream->take(*preferred);
-    state.count(seated.seat ? StickyResult::honoured : StickyResult::yielded);
-    if (seated.seat) co_return seated;
-  }
-  // Who comes now must not overtake those that wait.
-  const bool others_first = queue.size() != 0 || state.reroutes_first_until() > Clock::now();
-  if (rules.length == 0 || !others_first) seated.seat = destination->upstream->pick(wish);
-  if (seated.seat) co_return seated;
-  const bool somebody = destination->upstream->has_eligible() || destination->upstream->panics();
-  seated.why = somebody ? Seated::Why::full : Seated::Why::nobody;
-  if (rules.length == 0 || !somebody) co_return seated;
-
   const auto bell = std::make_shared<Bell>(thread.io());
   watch.wakes(std::shared_ptr<asio::steady_timer>(bell, &bell->timer));
   Ringer ringer(bell);

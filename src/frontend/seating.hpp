@@ -22,18 +22,19 @@ struct Seated {
     client_is_gone,
   };
   std::optional<upstream::Seat> seat;
-  std::shared_ptr<const dial::Destination>
-      destination;        ///< whose seat it is: a reload may have come meanwhile
+  /// Whose seat it is where it was waited for: a reload may have come meanwhile. Else null: the one asked.
+  std::shared_ptr<const dial::Destination> destination;
   Why why = Why::nobody;  ///< there is none
+  bool may_wait = false;  ///< for one: wait_for_seat
 };
 
-/// `preferred`: the member that the client's cookie names. Waits at most until `deadline`, and not at all
-/// where the upstream has no queue. `watch`: the client's.
-[[nodiscard]] boost::asio::awaitable<Seated> find_seat(SetupThread& thread,
-                                                       std::shared_ptr<const dial::Destination> destination,
-                                                       std::optional<std::size_t> preferred,
-                                                       std::optional<std::uint64_t> hash_key,
-                                                       TimePoint deadline, Watch& watch);
+/// A first seat at once. `preferred`: the member that the client's cookie names.
+[[nodiscard]] Seated take_seat(const dial::Destination& destination, std::optional<std::size_t> preferred,
+                               std::optional<std::uint64_t> hash_key);
+/// Waits in the upstream's queue, at most until `deadline`. `watch`: the client's.
+[[nodiscard]] boost::asio::awaitable<Seated> wait_for_seat(
+    SetupThread& thread, std::shared_ptr<const dial::Destination> destination,
+    std::optional<std::uint64_t> hash_key, TimePoint deadline, Watch& watch);
 
 /// The member that the request's cookie leads to, if the upstream has cookies and there is a good one;
 /// counts.

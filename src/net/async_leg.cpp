@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -139,11 +140,12 @@ asio::awaitable<Result<void>> AsyncLeg::handshake() {
   }
 }
 
-asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> into) {
+template <class Read>
+asio::awaitable<Result<std::size_t>> AsyncLeg::read_by(Read read) {
   for (;;) {
     if (auto error = stopped()) co_return *error;
     if (should_give_way()) co_await give_way();
-    const IoResult got = leg_->read(into);
+    const IoResult got = read();
     if (got.bytes > 0) co_return got.bytes;
     if (got.state == IoState::end) co_return failure(Failure::eof, "connection closed");
     if (got.state == IoState::failed) co_return failure(Failure::eof, "connection reset");
@@ -156,6 +158,19 @@ asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> in
     Result<void> waited = co_await wait(Direction::read);
     if (!waited) co_return waited.error();
   }
+}
+
+asio::awaitable<Result<std::size_t>> AsyncLeg::read_some(std::span<std::byte> into) {
+  return read_by([this, into] { return leg_->read(into); });
+}
+
+asio::awaitable<Result<std::size_t>> AsyncLeg::read_onto(std::string& bytes) {
+  return read_by([this, &bytes] {
+    std::array<std::byte, 4096> chunk;
+    const IoResult got = leg_->read(chunk);
+    bytes.append(reinterpret_cast<const char*>(chunk.data()), got.bytes);
+    return got;
+  });
 }
 
 asio::awaitable<Result<void>> AsyncLeg::write_all(std::string_view bytes) {

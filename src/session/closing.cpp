@@ -259,7 +259,7 @@ void Session::settle() noexcept {
     if (each.reading != Reading::ended) each.reading = Reading::discard;
     if (peer != client && each.close_received && each.reading == Reading::discard && !has_unsent(peer)) {
       // Most backends send their FIN right behind their Close: if it is here, closing sends ours.
-      const net::IoState state = each.leg->discard();
+      const net::IoState state = each.at_end ? net::IoState::end : each.leg->discard();
       look = state == net::IoState::more;
       if (state == net::IoState::end || state == net::IoState::failed) each.reading = Reading::ended;
     }

@@ -138,6 +138,7 @@ void Session::pump(Peer from) noexcept {
       continue;
     }
     const net::IoResult got = source.leg->read(scratch.subspan(net::Loop::carry_room));
+    source.at_end = source.ending && got.state == net::IoState::drained && source.leg->is_bare();
     if (got.bytes > 0) receive(from, scratch, got.bytes);
     if (got.state == net::IoState::end || got.state == net::IoState::failed) {
       input_ended(from, got.state);

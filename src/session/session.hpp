@@ -149,6 +149,7 @@ class Session final : public net::Handler, private Timer {
     Reading reading : 2 = Reading::frames;
     std::uint8_t stops : 2 = 0;  ///< not read: bits of Stop, each set and cleared by its own reason only
     bool ending : 1 = false;     ///< its FIN or error is waiting behind what it sent
+    bool at_end : 1 = false;     ///< and all that it sent has been read
     bool write_broken : 1 = false;
     bool close_received : 1 = false;
     bool close_written : 1 = false;

@@ -102,7 +102,8 @@ std::string build_client_answer(const ResponseHead& head, const Agreement& agree
   if (!agreement.extensions.empty()) append_field(out, "Sec-WebSocket-Extensions", agreement.extensions);
   append_end_to_end(out, head, dropped);
   for (const ExtraField& field : extra) append_field(out, field.name, field.value);
-  return out += "\r\n";
+  out += "\r\n";
+  return out;
 }
 
 std::string build_relayed_head(const ResponseHead& head) {

@@ -1,6 +1,7 @@
 // Our own strict split comes first: Beast accepts folded lines and duplicate Hosts, and keeps fields of
-// one name together instead of in order. Then Beast's parser judges what is left (start line, framing
-// fields); a head has to please both.
+// one name together instead of in order. A head has to please both, but Beast's parser is only asked where it
+// could still object: our grammar of lines is the stricter one (head_test.cpp holds it against Beast's), so
+// that leaves the values of a few fields, which most heads of a WebSocket don't have.
 #include "holdfast/ws/head.hpp"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "ws/passing.hpp"
 #include "ws/syntax.hpp"
 
 namespace holdfast::ws {
@@ -57,6 +59,17 @@ std::optional<Rejection> judge(std::string_view bytes) {
   return std::nullopt;
 }
 
+// Those whose values Beast judges, too, next to Connection.
+constexpr NameSet framing("Content-Length", "Transfer-Encoding", "Proxy-Connection");
+
+bool is_list_of_tokens(std::string_view value) noexcept {
+  ListReader elements(value);
+  while (const auto element = elements.next()) {
+    if (!is_token(*element)) return false;
+  }
+  return true;
+}
+
 // "HTTP/1.1" as 11; nullopt if it has another shape.
 std::optional<unsigned> parse_version(std::string_view text) noexcept {
   if (text.size() != 8 || !text.starts_with("HTTP/") || text[6] != '.') return std::nullopt;
@@ -81,13 +94,18 @@ std::size_t find_head_end(std::string_view bytes, std::size_t searched) noexcept
   return found == std::string_view::npos ? found : found + 4;
 }
 
+// Most differ in size: that is seen without looking at the name.
+inline bool Fields::is_named(const Entry& entry, std::string_view name) const noexcept {
+  return entry.name.size == name.size() && equal_ignoring_case(at(entry.name), name);
+}
+
 Field Fields::operator[](std::size_t index) const noexcept {
   return {at(entries_[index].name), at(entries_[index].value)};
 }
 
 std::optional<std::string_view> Fields::find(std::string_view name) const noexcept {
   for (const Entry& entry : entries_) {
-    if (equal_ignoring_case(at(entry.name), name)) return at(entry.value);
+    if (is_named(entry, name)) return at(entry.value);
   }
   return std::nullopt;
 }
@@ -95,7 +113,7 @@ std::optional<std::string_view> Fields::find(std::string_view name) const noexce
 std::optional<std::string_view> Fields::only(std::string_view name) const noexcept {
   std::optional<std::string_view> found;
   for (const Entry& entry : entries_) {
-    if (!equal_ignoring_case(at(entry.name), name)) continue;
+    if (!is_named(entry, name)) continue;
     if (found) return std::nullopt;
     found = at(entry.value);
   }
@@ -103,22 +121,29 @@ std::optional<std::string_view> Fields::only(std::string_view name) const noexce
 }
 
 std::size_t Fields::count(std::string_view name) const noexcept {
-  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return equal_ignoring_case(at(entry.name), name);
-  }));
+  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(),
+                                                [&](const Entry& entry) { return is_named(entry, name); }));
 }
 
 std::vector<std::string_view> Fields::values(std::string_view name) const {
   std::vector<std::string_view> found;
   for (const Entry& entry : entries_) {
-    if (equal_ignoring_case(at(entry.name), name)) found.push_back(at(entry.value));
+    if (is_named(entry, name)) found.push_back(at(entry.value));
   }
   return found;
 }
 
+bool Fields::are_plain() const noexcept {
+  return std::ranges::all_of(entries_, [&](const Entry& entry) {
+    const std::string_view name = at(entry.name);
+    if (framing.has(name)) return false;
+    return !equal_ignoring_case(name, "Connection") || is_list_of_tokens(at(entry.value));
+  });
+}
+
 bool Fields::has_token(std::string_view name, std::string_view token) const {
   for (const Entry& entry : entries_) {
-    if (!equal_ignoring_case(at(entry.name), name)) continue;
+    if (!is_named(entry, name)) continue;
     ListReader elements(at(entry.value));
     while (const auto element = elements.next()) {
       if (equal_ignoring_case(*element, token)) return true;
@@ -181,6 +206,7 @@ Judged<RequestHead> RequestHead::parse(std::string_view bytes) {
   RequestHead head;
   if (auto fault = head.split(bytes)) return *std::move(fault);
   if (auto fault = head.split_start_line()) return *std::move(fault);
+  if (head.are_plain()) return head;
   if (auto fault = judge<true>(bytes)) return *std::move(fault);
   return head;
 }
@@ -189,16 +215,15 @@ std::optional<Rejection> ResponseHead::split_status_line() {
   const std::string_view line = at(start_);
   const auto version = parse_version(line.substr(0, 8));
   if (!version || (*version != 10 && *version != 11)) return malformed("The answer is not HTTP/1.x.");
-  // The blank behind the code is often left out when there is no reason phrase.
-  const bool has_reason = line.size() > 13 && line[12] == ' ';
-  if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' ')) {
+  // The blank behind the code is part of it also where no reason follows (RFC 9112 section 4).
+  if (line.size() < 13 || line[8] != ' ' || line[12] != ' ') {
     return malformed("The status line is malformed.");
   }
   const auto status = parse_number(line.substr(9, 3), 599);
   if (!status || *status < 100) return malformed("The status code is malformed.");
   version_ = *version;
   status_ = *status;
-  if (has_reason) reason_ = {13, static_cast<std::uint16_t>(line.size() - 13)};
+  if (line.size() > 13) reason_ = {13, static_cast<std::uint16_t>(line.size() - 13)};
   return std::nullopt;
 }
 
@@ -233,6 +258,7 @@ Judged<ResponseHead> ResponseHead::parse(std::string_view bytes) {
   if (auto fault = head.split(bytes)) return as_garbage(*std::move(fault));
   if (auto fault = head.split_status_line()) return as_garbage(*std::move(fault));
   if (auto fault = head.judge_body()) return as_garbage(*std::move(fault));
+  if (head.are_plain()) return head;
   if (auto fault = judge<false>(bytes)) return as_garbage(*std::move(fault));
   return head;
 }

@@ -5,6 +5,11 @@
 #include "ws/syntax.hpp"
 
 namespace holdfast::ws {
+namespace {
+constexpr NameSet always_hop_by_hop("Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
+                                    "Transfer-Encoding", "Upgrade", "Proxy-Authorization",
+                                    "Proxy-Authenticate", "HTTP2-Settings");
+}  // namespace
 
 bool is_any_of(std::string_view name, std::span<const std::string_view> names) noexcept {
   for (const std::string_view one : names) {
@@ -27,19 +32,20 @@ bool is_like(std::string_view name, std::string_view other) noexcept {
 
 std::vector<std::string_view> list_of_connection(const Fields& head) {
   std::vector<std::string_view> names;
-  for (const std::string_view value : head.values("Connection")) {
-    ListReader elements(value);
-    while (const auto name = elements.next()) names.push_back(*name);
+  for (std::size_t n = 0; n < head.size(); ++n) {
+    const Field field = head[n];
+    if (!equal_ignoring_case(field.name, "Connection")) continue;
+    ListReader elements(field.value);
+    while (const auto name = elements.next()) {
+      if (!always_hop_by_hop.has(*name)) names.push_back(*name);
+    }
   }
   return names;
 }
 
 bool is_hop_by_hop(std::string_view name, std::span<const std::string_view> named) noexcept {
-  static constexpr NameSet fixed("Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer",
-                                 "Transfer-Encoding", "Upgrade", "Proxy-Authorization", "Proxy-Authenticate",
-                                 "HTTP2-Settings");
   static constexpr NameSet essential("Host", "Origin", "Cookie", "Set-Cookie", "Authorization", "Forwarded");
-  if (fixed.has(name)) return true;
+  if (always_hop_by_hop.has(name)) return true;
   if (!is_any_of(name, named)) return false;
   return !essential.has(name) && !starts_with_ignoring_case(name, "Sec-WebSocket-") &&
          !starts_with_ignoring_case(name, "X-Forwarded-");

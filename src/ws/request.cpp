@@ -133,18 +133,6 @@ void append_forwarding(std::string& out, const RequestHead& head, const Forwarde
   }
 }
 
-void append_offered(std::string& out, std::string_view name, const std::optional<std::string>& value) {
-  if (value && !value->empty()) append_field(out, name, *value);
-}
-
-// Of a body that there isn't, or offers that are written anew.
-bool is_replaced(std::string_view name, const Offer& offer) {
-  static constexpr NameSet no_body("Content-Length", "Expect");
-  if (no_body.has(name)) return true;
-  if (offer.subprotocols && equal_ignoring_case(name, "Sec-WebSocket-Protocol")) return true;
-  return offer.extensions && equal_ignoring_case(name, "Sec-WebSocket-Extensions");
-}
-
 // Fields of which we write our own.
 bool is_replaced(std::string_view name, Trust trust) {
   static constexpr NameSet always("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept",
@@ -156,6 +144,16 @@ bool is_replaced(std::string_view name, Trust trust) {
 
 bool is_withheld(std::string_view name, const Edits& edits) noexcept {
   return std::ranges::any_of(edits.withheld, [name](const std::string& each) { return is_like(name, each); });
+}
+
+void append_offered(std::string& out, const RequestHead& head, const Edits& edits, std::string_view name,
+                    const std::optional<std::string>& value) {
+  if (!value) {
+    if (is_withheld(name, edits)) return;
+    for (const std::string_view each : head.values(name)) append_field(out, name, each);
+  } else if (!value->empty()) {
+    append_field(out, name, *value);
+  }
 }
 
 void append_fields(std::string& out, std::span<const ExtraField> fields) {
@@ -206,36 +204,45 @@ std::string accept_key(std::string_view key) {
     void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
   };
   static thread_local const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-  std::string text;
-  text.reserve(64);
-  text.append(key).append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");  // section 1.3
+  constexpr std::string_view suffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // section 1.3
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
   EVP_DigestInit_ex(context.get(), sha1, nullptr);
-  EVP_DigestUpdate(context.get(), text.data(), text.size());
+  EVP_DigestUpdate(context.get(), key.data(), key.size());
+  EVP_DigestUpdate(context.get(), suffix.data(), suffix.size());
   EVP_DigestFinal_ex(context.get(), digest.data(), nullptr);
   return base64(digest);
 }
 
-std::string build_request_stem(const RequestHead& head, const ForwardedBy& by, const Offer& offer,
-                               std::span<const ExtraField> extra) {
+std::string build_request_stem(const RequestHead& head, const ForwardedBy& by) {
+  // Offers come later, and there is no body.
+  static constexpr NameSet left_out("Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Content-Length",
+                                    "Expect");
   std::string out;
   out.reserve(head.raw().size() + 256);
   out.append("GET ").append(by.edits.target ? *by.edits.target : head.target()).append(" HTTP/1.1\r\n");
   const auto named = list_of_connection(head);
   for (std::size_t i = 0; i < head.size(); ++i) {
     const Field field = head[i];
-    if (is_hop_by_hop(field.name, named) || is_replaced(field.name, offer)) continue;
+    if (is_hop_by_hop(field.name, named) || left_out.has(field.name)) continue;
     if (is_replaced(field.name, by.trust) || is_withheld(field.name, by.edits)) continue;
     append_field(out, field.name, field.value);
   }
   append_forwarding(out, head, by);
   if (!by.certificate_subject.empty()) append_field(out, "Holdfast-Client-Subject", by.certificate_subject);
   append_fields(out, by.edits.granted);
-  append_offered(out, "Sec-WebSocket-Protocol", offer.subprotocols);
-  append_offered(out, "Sec-WebSocket-Extensions", offer.extensions);
+  out += "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+  return out;
+}
+
+std::string with_offer(std::string_view stem, const RequestHead& head, const Edits& edits, const Offer& offer,
+                       std::span<const ExtraField> extra) {
+  std::string out;
+  out.reserve(stem.size() + 256);
+  out += stem;
+  append_offered(out, head, edits, "Sec-WebSocket-Protocol", offer.subprotocols);
+  append_offered(out, head, edits, "Sec-WebSocket-Extensions", offer.extensions);
   append_fields(out, extra);
-  append_field(out, "Sec-WebSocket-Version", "13");
-  return out += "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  return out;
 }
 
 std::string build_question(const RequestHead& head, const ForwardedBy& by, std::string_view host,
@@ -258,7 +265,8 @@ std::string build_question(const RequestHead& head, const ForwardedBy& by, std::
   append_field(out, "X-Forwarded-Uri", by.edits.target ? *by.edits.target : head.target());
   if (!by.certificate_subject.empty()) append_field(out, "Holdfast-Client-Subject", by.certificate_subject);
   append_fields(out, by.edits.granted);
-  return out += "Connection: close\r\n\r\n";
+  out += "Connection: close\r\n\r\n";
+  return out;
 }
 
 std::string finish_request(std::string_view stem, std::string_view key, std::span<const ExtraField> extra) {
@@ -267,7 +275,8 @@ std::string finish_request(std::string_view stem, std::string_view key, std::spa
   out += stem;
   append_fields(out, extra);
   append_field(out, "Sec-WebSocket-Key", key);
-  return out += "\r\n";
+  out += "\r\n";
+  return out;
 }
 
 }  // namespace holdfast::ws

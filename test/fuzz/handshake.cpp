@@ -31,7 +31,8 @@ bool has_room(const ws::Fields& head) {
 void check_pinned_request(const ws::RequestHead& head, const ws::ForwardedBy& by,
                           const ws::ClientHandshake& handshake) {
   const auto offer = ws::pinned_offer(handshake.extensions, ws::ServerContext::must_go);
-  const std::string stem = ws::build_request_stem(head, by, {std::nullopt, ws::to_text(offer)});
+  const std::string stem =
+      ws::with_offer(ws::build_request_stem(head, by), head, {}, {std::nullopt, ws::to_text(offer)});
   const auto built = ws::RequestHead::parse(ws::finish_request(stem, key));
   if (!built) return;  // the two flags made it too long
   const auto again = ws::check_request(*built);
@@ -40,7 +41,8 @@ void check_pinned_request(const ws::RequestHead& head, const ws::ForwardedBy& by
 
 void check_built_request(const ws::RequestHead& head, const ws::ClientHandshake& handshake, ws::Trust trust) {
   const ws::ForwardedBy by{"192.0.2.1", std::string(*head.find("Host")), ws::Transport::tls, trust};
-  const auto built = ws::RequestHead::parse(ws::finish_request(ws::build_request_stem(head, by), key));
+  const auto built =
+      ws::RequestHead::parse(ws::finish_request(ws::with_offer(ws::build_request_stem(head, by), head), key));
   if (!has_room(head)) return;
   require(built.has_value());
   require(built->target() == head.target());

@@ -70,7 +70,7 @@ void check_request(std::string_view rest) {
       {Kind::header, ""}, {Kind::cookie, "t"}, {Kind::query, "t"}, {Kind::subprotocol, ""}};
   ws::ForwardedBy by;
   auth::strip_tokens(head.value(), request.value(), places, by.edits);
-  const std::string stem = ws::build_request_stem(head.value(), by);
+  const std::string stem = ws::with_offer(ws::build_request_stem(head.value(), by), head.value(), by.edits);
   const auto again = ws::RequestHead::parse(ws::finish_request(stem, "dGhlIHNhbXBsZSBub25jZQ=="));
   if (!again) return;  // our own fields may make it too large
   const auto read = ws::check_request(again.value());

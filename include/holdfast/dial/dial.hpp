@@ -41,9 +41,13 @@ struct Destination {
 };
 
 /// Tries the backend's addresses in order within connect_timeout and `deadline`: TCP, `proxy_header` (empty =
-/// none), then TLS. The
-/// descriptor is charged to `budget`; the leg obeys `give_up` (null: nobody's). The Destination is kept alive
-/// by the caller's shared_ptr in the argument.
+/// none), then TLS. The descriptor is charged to `budget`; the leg obeys `give_up` (null: nobody's). The
+/// Destination is kept alive by the caller's shared_ptr in the argument, and so is the address.
+[[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<net::AsyncLeg>>> connect(
+    boost::asio::io_context& io, std::shared_ptr<const Destination> destination,
+    std::shared_ptr<const config::Address> address, std::string proxy_header, net::DescriptorBudget& budget,
+    TimePoint deadline, net::GiveUp* give_up = nullptr);
+/// The same with an address that is no backend's.
 [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<net::AsyncLeg>>> connect(
     boost::asio::io_context& io, std::shared_ptr<const Destination> destination, config::Address address,
     std::string proxy_header, net::DescriptorBudget& budget, TimePoint deadline,

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "holdfast/base/clock.hpp"
@@ -54,6 +55,9 @@ class AsyncLeg {
   [[nodiscard]] boost::asio::awaitable<Result<void>> handshake();
   /// At least one byte, or Failure::eof at the peer's FIN.
   [[nodiscard]] boost::asio::awaitable<Result<std::size_t>> read_some(std::span<std::byte> into);
+  /// The same, behind what `bytes` holds already; up to 4 KiB. Short texts of which no more than a few reads
+  /// make one: no room is kept for what doesn't come.
+  [[nodiscard]] boost::asio::awaitable<Result<std::size_t>> read_onto(std::string& bytes);
   [[nodiscard]] boost::asio::awaitable<Result<void>> write_all(std::string_view bytes);
   /// SESSIONS.md section 3: close_notify, FIN, discard input until EOF or 2 s. The peer can read our last
   /// words.
@@ -93,6 +97,9 @@ class AsyncLeg {
   /// must outrun neither the deadline nor the other connections of this thread.
   [[nodiscard]] bool should_give_way() noexcept { return ++unbroken_ >= longest_unbroken; }
   boost::asio::awaitable<void> give_way();
+  /// `read` as Leg::read.
+  template <class Read>
+  boost::asio::awaitable<Result<std::size_t>> read_by(Read read);
   [[nodiscard]] std::optional<Error> stopped() const;
   [[nodiscard]] boost::system::error_code register_once();
   void let_go();

@@ -2,9 +2,9 @@
 // out. The proxy owns both handshakes: the backend gets a key of ours, the client an Accept of ours.
 // Safe in every thread.
 //
-// Order of use: RequestHead::parse -> check_request -> build_request_stem -> (pick, connect) finish_request
-// -> ResponseHead::parse -> status 101: check_answer, build_client_answer; else: build_relayed_head.
-// What a session needs to go on with another backend: continuation.hpp.
+// Order of use: RequestHead::parse -> check_request -> build_request_stem -> with_offer -> (pick, connect)
+// finish_request -> ResponseHead::parse -> status 101: check_answer, build_client_answer; else:
+// build_relayed_head. What a session needs to go on with another backend: continuation.hpp.
 #pragma once
 
 #include <array>
@@ -77,16 +77,18 @@ struct Offer {
   std::optional<std::string> extensions;
 };
 
-// The request head for a backend but for its key and its end, which finish_request appends. All end-to-end
-// fields pass in order, the target as it is.
+// The request head for a backend but for what it offers (with_offer appends it), its key and its end
+// (finish_request). All other end-to-end fields pass in order, the target as it is.
 // Dropped: hop-by-hop fields and those that Connection names (but never Host, Origin, Cookie,
 // Authorization, Sec-WebSocket-* or X-Forwarded-*: a client must not take the backend's means of judging it
 // away), Expect and body framing (there is no body), Holdfast-*, and from untrusted peers X-Forwarded-* and
 // Forwarded ('_' counts as '-', because CGI-like backends can't tell them apart).
 // X-Forwarded-For/-Proto/-Host are always set; a trusted peer's For and Forwarded are appended to,
 // its Proto and Host kept.
-[[nodiscard]] std::string build_request_stem(const RequestHead& head, const ForwardedBy& by,
-                                             const Offer& offer = {}, std::span<const ExtraField> extra = {});
+[[nodiscard]] std::string build_request_stem(const RequestHead& head, const ForwardedBy& by);
+// `edits`: those of the stem.
+[[nodiscard]] std::string with_offer(std::string_view stem, const RequestHead& head, const Edits& edits = {},
+                                     const Offer& offer = {}, std::span<const ExtraField> extra = {});
 // The same fields, but for those of the WebSocket handshake (Sec-WebSocket-Protocol stays: tokens travel
 // there), as a whole GET of `target` at `host`, for a service that decides about this handshake. It also gets
 // X-Forwarded-Method and X-Forwarded-Uri, the client's own target, and is to close the connection.

@@ -54,10 +54,13 @@ class Fields {
     Piece value;
   };
 
+  [[nodiscard]] bool is_named(const Entry& entry, std::string_view name) const noexcept;
   // Takes a copy of the bytes and fills start_ and entries_.
   [[nodiscard]] std::optional<Rejection> split(std::string_view bytes);
+  // Nothing in them has a meaning for how a parser goes on behind the head.
+  [[nodiscard]] bool are_plain() const noexcept;
   [[nodiscard]] std::string_view at(Piece piece) const noexcept {
-    return std::string_view(raw_).substr(piece.begin, piece.size);
+    return {raw_.data() + piece.begin, piece.size};
   }
 
   std::string raw_;

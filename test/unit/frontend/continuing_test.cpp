@@ -68,7 +68,7 @@ TEST_CASE("a route that never reroutes pays nothing for it") {
   CHECK_FALSE(first_offer(off, parsed(browser_offer)).extensions.has_value());
   CHECK(agreement_with_client(off, {"", "permessage-deflate", 0}).extensions == "permessage-deflate");
   CommonFields common;
-  CHECK(keep_for_reroutes(off, {}, client_head(), {}, common) == nullptr);
+  CHECK(keep_for_reroutes(off, {}, client_head(), "", common) == nullptr);
   off.compression = Compression::strip;
   CHECK(offered(off).empty());
 }
@@ -102,19 +102,20 @@ TEST_CASE("swallowed answers and a server that keeps its context do not go toget
 TEST_CASE("what is kept is the first request, offering exactly what was agreed") {
   const ws::Agreement agreement{"news", "permessage-deflate; client_no_context_takeover", 0};
   const ws::ForwardedBy by{"192.0.2.7", "h", ws::Transport::tls, ws::Trust::untrusted};
+  const std::string stem = ws::build_request_stem(client_head(), by);
   CommonFields common;
-  const auto kept = keep_for_reroutes(rules(Compression::pin), agreement, client_head(), by, common);
+  const auto kept = keep_for_reroutes(rules(Compression::pin), agreement, client_head(), stem, common);
   REQUIRE(kept != nullptr);
   CHECK(kept->subprotocol() == "news");
   CHECK(kept->extensions() == agreement.extensions);
   CHECK(kept->request() ==
         "GET /room?token=1 HTTP/1.1\r\nHost: h\r\nCookie: a=1\r\n"
         "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n"
+        "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Protocol: news\r\n"
-        "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
-        "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n");
+        "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n");
 
-  const auto bare = keep_for_reroutes(rules(Compression::pin), {}, client_head(), by, common);
+  const auto bare = keep_for_reroutes(rules(Compression::pin), {}, client_head(), stem, common);
   CHECK(bare->request().find("Sec-WebSocket-Protocol") == std::string::npos);
   CHECK(bare->request().find("Sec-WebSocket-Extensions") == std::string::npos);
 }

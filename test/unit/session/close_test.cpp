@@ -54,6 +54,30 @@ TEST_CASE("a backend's Close passes with code and reason, and so does the client
   CHECK(running.shard.load() == 0);
 }
 
+// Story: a backend whose FIN is here is closed without a look at what else it has sent, if the last read came
+// back short. What has not been read would make the kernel answer with a reset.
+TEST_CASE("a backend that ends behind its Close gets a FIN, however much comes between the two") {
+  for (const std::size_t behind : {0, 1, 1'000, 32 * 1024, 40 * 1024, 60 * 1024}) {
+    CAPTURE(behind);
+    Running running;
+    Ends ends = running.open_and_greet();
+    ends.client.send(close_from(Sender::client, 1000));
+    CHECK(ends.backend.expect().code() == 1000);
+    auto standstill = std::make_unique<Standstill>();  // so that the FIN is known at the first read
+    auto begun = standstill->begun.get_future();
+    std::promise<void> go;
+    standstill->go = go.get_future();
+    running.shard.send(std::move(standstill));
+    begun.wait();
+    ends.backend.send(close_from(Sender::server, 1000) + std::string(behind, 'x'));
+    ends.backend.finish();
+    go.set_value();
+    CHECK(ends.client.close_then_end() == 1000);
+    CHECK(ends.backend.read_to_end().empty());
+    CHECK_FALSE(ends.backend.was_reset());
+  }
+}
+
 TEST_CASE("an empty Close stays empty both ways") {
   Running running;
   Ends ends = running.open_and_greet();

@@ -29,16 +29,6 @@ TEST_CASE("a client whose backend dies goes on with another one and sees nothing
   CHECK(running.backend->sessions() == 0);
 }
 
-/// Keeps the shard's thread from its events until `go`.
-struct Standstill final : ShardItem {
-  std::promise<void> begun;
-  std::future<void> go;
-  void deliver_to(Shard&) noexcept override {
-    begun.set_value();
-    go.wait();
-  }
-};
-
 // Story: with thousands of ends to take, the messages of those whose turn had not come went to dead legs.
 TEST_CASE("what clients say while the ends of many legs wait for their turn goes to the next legs") {
   constexpr int many = 60;

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -227,6 +228,16 @@ struct Opening {
 struct Ends {
   End client;
   End backend;
+};
+
+/// Keeps the shard's thread from its events until `go`.
+struct Standstill final : ShardItem {
+  std::promise<void> begun;
+  std::future<void> go;
+  void deliver_to(Shard&) noexcept override {
+    begun.set_value();
+    go.wait();
+  }
 };
 
 class Running {

@@ -44,6 +44,17 @@ TEST_CASE("granted fields come instead of the client's, however it spelt them") 
   CHECK(build_request_stem(head(), elsewhere).starts_with("GET /chat HTTP/1.1\r\n"));
 }
 
+TEST_CASE("an offer that is withheld is not the client's, and one of ours is made all the same") {
+  const RequestHead client = head();
+  Edits edits;
+  const std::string stem = build_request_stem(client, by(Trust::untrusted));
+  CHECK(count(with_offer(stem, client, edits), "Sec-WebSocket-Protocol: chat\r\n") == 1);
+  edits.withheld = {"sec_websocket_protocol"};
+  CHECK(count(with_offer(stem, client, edits), "Sec-WebSocket-Protocol") == 0);
+  CHECK(count(with_offer(stem, client, edits, {"ours", std::nullopt}), "Sec-WebSocket-Protocol: ours\r\n") ==
+        1);
+}
+
 TEST_CASE("a question has the client's fields but those of the handshake, and says what it is about") {
   for (const Trust trust : {Trust::untrusted, Trust::trusted}) {
     const std::string question = build_question(head(), by(trust), "auth.example:9000", "/verify?x=1");

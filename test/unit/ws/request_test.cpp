@@ -37,7 +37,8 @@ ForwardedBy by(Trust trust, Transport transport = Transport::tls) {
 }
 
 std::string built(const std::string& more, const ForwardedBy& forwarded) {
-  return finish_request(build_request_stem(head_of(good_fields + more), forwarded), "OURKEY");
+  const RequestHead head = head_of(good_fields + more);
+  return finish_request(with_offer(build_request_stem(head, forwarded), head), "OURKEY");
 }
 
 bool has_line(const std::string& text, const std::string& line) {
@@ -136,10 +137,10 @@ TEST_CASE("the backend's request passes end-to-end fields in order and replaces 
   CHECK(text ==
         "GET /chat HTTP/1.1\r\nHost: example.com\r\nOrigin: https://o\r\nCookie: a=1\r\nAuthorization: Basic "
         "x\r\n"
-        "User-Agent: ua\r\nX-Mine: 1\r\nX-Mine: 2\r\nSec-WebSocket-Protocol: p\r\nSec-WebSocket-Extensions: "
-        "e\r\n"
+        "User-Agent: ua\r\nX-Mine: 1\r\nX-Mine: 2\r\n"
         "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\n"
         "Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Protocol: p\r\nSec-WebSocket-Extensions: e\r\n"
         "Sec-WebSocket-Key: OURKEY\r\n\r\n");
 }
 
@@ -204,7 +205,8 @@ TEST_CASE("Forwarded writes IPv6 in brackets and what is no address as unknown")
 TEST_CASE("extra fields are added to the stem of a request and to one that is finished with it") {
   const ExtraField session[] = {{"Holdfast-Session", "abc"}};
   const ExtraField reroute[] = {{"Holdfast-Reroute", "1; cause=lost"}};
-  const std::string stem = build_request_stem(head_of(good_fields), by(Trust::untrusted), {}, session);
+  const RequestHead head = head_of(good_fields);
+  const std::string stem = with_offer(build_request_stem(head, by(Trust::untrusted)), head, {}, {}, session);
   const std::string first = finish_request(stem, "K1");
   const std::string later = finish_request(stem, "K2", reroute);
   CHECK(has_line(first, "Holdfast-Session: abc"));
@@ -222,7 +224,8 @@ TEST_CASE("an offer of ours takes the place of the client's fields, an empty one
               "Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: b\r\n"
               "Sec-WebSocket-Extensions: permessage-deflate\r\nSEC-WEBSOCKET-EXTENSIONS: x\r\n");
   const auto offering = [&](const Offer& offer) {
-    const std::string text = finish_request(build_request_stem(head, by(Trust::untrusted), offer), "K");
+    const std::string text =
+        finish_request(with_offer(build_request_stem(head, by(Trust::untrusted)), head, {}, offer), "K");
     const auto built_head = RequestHead::parse(text).value();
     std::string seen;
     for (const auto value : built_head.values("Sec-WebSocket-Protocol")) seen.append(value).append("|");
