@@ -204,7 +204,7 @@ TEST_SUITE("dialect files") {
                                 asked = path;
                                 return config::FileContent{R"({"client":[],"source":[]})", ""};
                               },
-                              nullptr, nullptr};
+                              nullptr, nullptr, nullptr};
     CHECK(Dialect::find("opaque", "/etc/d", "/etc", world).dialect->is_opaque());
     CHECK(asked.empty());
     CHECK(Dialect::find("mine", "/etc/d", "/etc", world).dialect != nullptr);
@@ -216,7 +216,7 @@ TEST_SUITE("dialect files") {
     const config::World empty{[](const std::string&, std::size_t) {
                                 return config::FileContent{"", "No such file or directory"};
                               },
-                              nullptr, nullptr};
+                              nullptr, nullptr, nullptr};
     const LoadedDialect none = Dialect::find("mine", "/etc/d", "/etc", empty);
     CHECK(none.dialect == nullptr);
     CHECK(text(none.problems) == " /etc/d/mine.json can't be read: No such file or directory\n");
