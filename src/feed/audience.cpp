@@ -59,9 +59,17 @@ Audience::~Audience() {
 }
 
 void Audience::take(Joining& joining) noexcept {
-  auto [subscriber, handle] = subscribers_->create(*this, joining);
-  subscriber->start(handle, joining);
+  Subscriber* const subscriber = subscribers_->create(*this, joining).first;
+  subscriber->start(joining);
   if (closing_for_ != Reason::none) subscriber->end(closing_for_);
+}
+
+std::uint32_t Audience::number_of(const Subscriber& subscriber) const noexcept {
+  return subscribers_->handle_of(subscriber).index;
+}
+
+void Audience::retire(const Subscriber& subscriber) {
+  retired_.push_back(subscribers_->handle_of(subscriber));
 }
 
 Channel& Audience::channel(FeedState& feed, const std::string& key) {

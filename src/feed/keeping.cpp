@@ -57,7 +57,7 @@ void Subscriber::look_at_ping(Tick now, std::uint32_t& wait_ms) noexcept {
     if (!heard) return input_ended();
     ping_open_ = false;
   }
-  const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
+  const std::uint32_t due = interval + (audience_.number_of(*this) * 2654435761U) % (interval / 10 + 1);
   if (const std::uint32_t left = remaining_ms(last_received_, due, now); left > 0) {
     wait_ms = std::min(wait_ms, left);
     return;

@@ -97,8 +97,8 @@ class Strand {
   net::GiveUp give_up_;
   boost::asio::steady_timer timer_;
   ws::Walker walker_{ws::Sender::server};
-  std::vector<std::byte> buffer_;
-  std::vector<std::byte> message_;  ///< of a message that comes in parts
+  std::unique_ptr<std::byte[]> room_;  ///< of what was read and not used
+  std::vector<std::byte> message_;     ///< of a message that comes in parts
   ws::Opcode opcode_ = ws::Opcode::text;
   std::deque<std::string> unsent_;
   std::size_t unsent_bytes_ = 0;

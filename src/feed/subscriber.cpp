@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "holdfast/net/socket.hpp"
 #include "holdfast/ws/utf8.hpp"
 
 namespace holdfast::feed {
@@ -40,15 +41,15 @@ std::string_view words(Reason reason) noexcept {
 }  // namespace
 
 Subscriber::Subscriber(Audience& audience, Joining& joining)
-    : audience_(audience),
+    : started_(audience.shard().loop().now()),
+      audience_(audience),
       feed_(*joining.feed),
       route_(*joining.route),
       open_sessions_(*joining.open_sessions),
-      leg_(std::move(joining.client)),
+      leg_(net::rehouse(std::move(joining.client))),
       listener_seat_(std::move(joining.listener_seat)),
       story_(joining.story),
       id_(joining.id),
-      started_(audience.shard().loop().now()),
       last_received_(started_),
       token_lasts_100ms_(joining.token_lasts_100ms),
       form_(joining.form) {}
@@ -57,8 +58,7 @@ Subscriber::~Subscriber() {
   leave_channels();
 }
 
-void Subscriber::start(Handle self, Joining& joining) noexcept {
-  self_ = self;
+void Subscriber::start(Joining& joining) noexcept {
   open_sessions_.open.add(1);
   feed_.cells(pump_thread()).subscribers.add(1);
   if (form_ == Form::packed) feed_.packed_wanted.fetch_add(1, std::memory_order_relaxed);
@@ -359,7 +359,7 @@ void Subscriber::settle() noexcept {
   carry_.reset();
   incoming_.reset();
   cancel();
-  audience_.retire(self_);
+  audience_.retire(*this);
 }
 
 void Subscriber::record() noexcept {

@@ -18,9 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "feed/channel.hpp"
+#include "feed/subscriptions.hpp"
 #include "holdfast/base/buffer_pool.hpp"
-#include "holdfast/base/slab.hpp"
 #include "holdfast/base/timer_wheel.hpp"
 #include "holdfast/feed/audience.hpp"
 #include "holdfast/net/loop.hpp"
@@ -36,7 +35,7 @@ class Subscriber final : public net::Handler, private Timer {
   Subscriber& operator=(const Subscriber&) = delete;
   ~Subscriber();
 
-  void start(Handle self, Joining& joining) noexcept;
+  void start(Joining& joining) noexcept;
   void on_ready(unsigned which, net::Readiness ready) noexcept override;
 
   void end(Reason reason) noexcept;
@@ -125,6 +124,8 @@ class Subscriber final : public net::Handler, private Timer {
     return audience_.shard().surroundings().pump_thread;
   }
 
+  // In this order without holes: there are very many of it (see the end of this file).
+  Tick started_;
   Audience& audience_;
   FeedState& feed_;
   session::RouteState& route_;
@@ -132,7 +133,7 @@ class Subscriber final : public net::Handler, private Timer {
   std::unique_ptr<net::Leg> leg_;
   session::ListenerSeat listener_seat_;
   session::PackedStory story_;
-  std::vector<Subscription> subscriptions_;
+  Subscriptions subscriptions_;
   DueList due_;
   BufferPtr out_;       ///< begun and not taken, then control frames
   BufferPtr carry_;     ///< of an incomplete frame of its own
@@ -140,15 +141,13 @@ class Subscriber final : public net::Handler, private Timer {
   session::SessionId id_;
   session::Traffic from_client_;
   session::Traffic to_client_;
-  std::uint64_t taken_at_mark_ = 0;  ///< to_client_.frames at slow_since_
-  Handle self_;
-  Tick started_;
+  std::uint32_t taken_at_mark_ = 0;  ///< to_client_.frames at slow_since_, its lower half
   Tick last_received_;
   Tick ping_at_ = 0;
   Tick end_at_ = 0;
   Tick slow_since_ = 0;
   std::uint32_t token_lasts_100ms_;
-  ws::Walker walker_{ws::Sender::client};
+  [[no_unique_address]] ws::Walker walker_{ws::Sender::client};
   std::uint16_t close_code_ = 0;
   Reason planned_ = Reason::none;
   Reason reason_ = Reason::none;
@@ -171,5 +170,6 @@ class Subscriber final : public net::Handler, private Timer {
 
   friend class Audience;
 };
+static_assert(sizeof(Subscriber) <= 312, "what is for few of them belongs into a block of its own");
 
 }  // namespace holdfast::feed

@@ -66,7 +66,9 @@ class Audience final : public session::Guest, private Timer {
   void forward(Channel& channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept;
   /// It has something to get: it is served at the end of this turn, or of the next one.
   void serve(Subscriber& subscriber) { waiting_.push_back(&subscriber); }
-  void retire(Handle handle) { retired_.push_back(handle); }
+  void retire(const Subscriber& subscriber);
+  /// Its place among all, for what is not to happen to all at once.
+  [[nodiscard]] std::uint32_t number_of(const Subscriber& subscriber) const noexcept;
 
   /// What a subscriber at `from` of this channel gets next; the same for all that are there.
   struct Helping {
