@@ -72,6 +72,16 @@ void Audience::retire(const Subscriber& subscriber) {
   retired_.push_back(subscribers_->handle_of(subscriber));
 }
 
+session::Throttle& Audience::throttle(const Subscriber& subscriber) {
+  auto& found = throttles_[&subscriber];
+  if (found == nullptr) found = std::make_unique<session::Throttle>();
+  return *found;
+}
+
+void Audience::forget_throttle(const Subscriber& subscriber) noexcept {
+  throttles_.erase(&subscriber);
+}
+
 Channel& Audience::channel(FeedState& feed, const std::string& key) {
   auto& found = channels_[{&feed, key}];
   if (found == nullptr) {

@@ -18,6 +18,7 @@ void Subscriber::on_timer(Tick now) {
 void Subscriber::look(Tick now) noexcept {
   std::uint32_t wait = longest_look_ms;
   if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
+  look_at_throttle(now, wait);
   look_at_ping(now, wait);
   if (phase_ != Phase::open) return;
   look_at_lag(now, wait);

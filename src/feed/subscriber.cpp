@@ -115,6 +115,7 @@ void Subscriber::on_ready(unsigned which, net::Readiness ready) noexcept {
 
 void Subscriber::read() noexcept {
   const std::span<std::byte> scratch = loop().scratch();
+  if (throttled_ || !take_stalled()) return;
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (leg_ == nullptr || phase_ == Phase::lingering) return;
     if (out_ != nullptr && out_->size() > most_unread_answers && !ending_) {
@@ -132,7 +133,7 @@ void Subscriber::read() noexcept {
       }
       consume(scratch.subspan(net::Loop::carry_room - carried, carried + got.bytes));
     }
-    if (leg_ == nullptr) return;
+    if (leg_ == nullptr || throttled_) return;
     if (got.state == net::IoState::end || got.state == net::IoState::failed) return input_ended();
     if (got.state == net::IoState::drained && !ending_) return;
   }
@@ -140,7 +141,12 @@ void Subscriber::read() noexcept {
 }
 
 void Subscriber::consume(std::span<const std::byte> data) noexcept {
+  session::Throttle* const limited = throttle();
   while (!data.empty() && leg_ != nullptr && !close_received_) {
+    if (limited != nullptr && phase_ == Phase::open) {
+      if (const auto excess = limited->excess_of(data, walker_, kind_of_pongs(), loop().now()))
+        return too_fast(*limited, data, *excess);
+    }
     const ws::Limits limits{route_.max_message.load(std::memory_order_relaxed),
                             form_ == Form::packed ? ws::rsv1 : std::uint8_t{0}};
     const ws::Step step = walker_.next(data, limits);
@@ -155,6 +161,7 @@ void Subscriber::consume(std::span<const std::byte> data) noexcept {
       close_received_ = true;  // nothing that it says from here on is taken
       return finish_if_done();
     }
+    if (limited != nullptr && phase_ == Phase::open) limited->charge(step, kind_of_pongs());
     auto& flow = route_.cells(pump_thread()).flow(metrics::Direction::to_backend);
     from_client_.bytes += step.size;
     flow.bytes.add(step.size);
@@ -293,6 +300,7 @@ void Subscriber::begin_closing(Reason reason, session::ClosedBy who, std::uint16
   if (form_ == Form::packed) feed_.packed_wanted.fetch_sub(1, std::memory_order_relaxed);
   if (reason == Reason::too_slow) feed_.cells(pump_thread()).too_slow.add();
   incoming_.reset();
+  lift_throttle();  // its Close may be behind what waits, and close_timeout bounds the rest
   loop().timers().arm(*this, loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed));
 }
 
@@ -331,6 +339,7 @@ void Subscriber::finish_if_done() noexcept {
   phase_ = Phase::lingering;
   record();
   carry_.reset();
+  forget_throttle();
   leg_->finish_writing();
   loop().timers().arm(*this, loop().now() + linger_ms);
   linger();
@@ -354,6 +363,7 @@ void Subscriber::settle() noexcept {
   if (phase_ == Phase::gone) return;
   if (phase_ == Phase::closing) record();
   phase_ = Phase::gone;
+  forget_throttle();
   leg_.reset();
   out_.reset();
   carry_.reset();
@@ -378,6 +388,7 @@ void Subscriber::record() noexcept {
   entry->to_backend = from_client_;
   entry->to_client = to_client_;
   entry->close_code = close_code_;
+  if (has_throttle_) entry->rate_pauses = audience_.throttle(*this).pauses;
   entry->reason = reason_;
   entry->closed_by = closed_by_;
   around.access.record(std::move(entry));
@@ -387,6 +398,7 @@ void Subscriber::check_invariants() const noexcept {
   assert((phase_ == Phase::open) == (reason_ == Reason::none));
   assert(phase_ == Phase::open || subscriptions_.empty());
   assert((phase_ == Phase::gone) == (leg_ == nullptr));
+  assert(!throttled_ || phase_ == Phase::open);
   for (const Subscription& each : subscriptions_) {
     if (!each.joined) continue;
     assert(each.next <= each.channel->log.end());

@@ -25,6 +25,7 @@
 #include "holdfast/net/loop.hpp"
 #include "holdfast/ws/walker.hpp"
 #include "session/packed_story.hpp"
+#include "session/throttle.hpp"
 
 namespace holdfast::feed {
 
@@ -113,6 +114,17 @@ class Subscriber final : public net::Handler, private Timer {
   void watch() noexcept;
   void look_at_lag(Tick now, std::uint32_t& wait_ms) noexcept;
 
+  // throttling.cpp: it sends too fast
+  [[nodiscard]] session::Throttle* throttle() noexcept;  ///< null: its route limits nothing
+  [[nodiscard]] session::Throttle::Pongs kind_of_pongs() const noexcept;
+  void set_read_limit(session::Throttle& throttle, std::size_t bytes) noexcept;
+  void too_fast(session::Throttle& limited, std::span<const std::byte> rest,
+                metrics::RateLimit limit) noexcept;
+  [[nodiscard]] bool take_stalled() noexcept;
+  void look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept;
+  void lift_throttle() noexcept;
+  void forget_throttle() noexcept;
+
   // keeping.cpp: time
   void on_timer(Tick now) override;
   void look(Tick now) noexcept;
@@ -167,6 +179,8 @@ class Subscriber final : public net::Handler, private Timer {
   bool incoming_packed_ : 1 = false;
   bool collects_ : 1 = false;  ///< incoming_ has its message under way from the start
   bool unread_ : 1 = false;    ///< it was not read, because it takes no answers
+  bool has_throttle_ : 1 = false;
+  bool throttled_ : 1 = false;  ///< it is not read, because it was too fast
 
   friend class Audience;
 };

@@ -20,6 +20,10 @@
 #include "holdfast/net/send_batch.hpp"
 #include "holdfast/session/shard.hpp"
 
+namespace holdfast::session {
+struct Throttle;
+}
+
 namespace holdfast::feed {
 
 class Subscriber;
@@ -67,6 +71,9 @@ class Audience final : public session::Guest, private Timer {
   /// It has something to get: it is served at the end of this turn, or of the next one.
   void serve(Subscriber& subscriber) { waiting_.push_back(&subscriber); }
   void retire(const Subscriber& subscriber);
+  /// Made when there is none; few routes limit rates, so it is kept here and not by each subscriber.
+  [[nodiscard]] session::Throttle& throttle(const Subscriber& subscriber);
+  void forget_throttle(const Subscriber& subscriber) noexcept;
   /// Its place among all, for what is not to happen to all at once.
   [[nodiscard]] std::uint32_t number_of(const Subscriber& subscriber) const noexcept;
 
@@ -110,6 +117,7 @@ class Audience final : public session::Guest, private Timer {
       orphans_;  ///< whose feed is gone and whose subscribers end one by one
   Unpacker unpacker_;
   std::unique_ptr<Slab<Subscriber>> subscribers_;
+  std::unordered_map<const Subscriber*, std::unique_ptr<session::Throttle>> throttles_;
   std::vector<Subscriber*> waiting_;
   std::vector<Subscriber*> serving_;
   struct Served;
