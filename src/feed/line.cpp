@@ -95,7 +95,7 @@ void Line::retire(std::size_t slot) {
   place.strand->retire();
   place.strand.reset();
   feed_.source_cells().wanted.add(-1);
-  if (std::exchange(place.is_counted_open, false)) feed_.source_cells().connections.add(-1);
+  if (std::exchange(place.is_counted_open, false)) open_.closed();
   place.replaces.clear();
   for (Place& each : places_) std::erase(each.replaces, slot);
   std::erase(going_, slot);  // another one may come to this place
@@ -104,7 +104,7 @@ void Line::retire(std::size_t slot) {
 
 void Line::opened(std::size_t slot) {
   feed_.source_cells().connects_ok.add();
-  feed_.source_cells().connections.add(1);
+  open_.opened();
   places_[slot].is_counted_open = true;
   if (deduper_ != nullptr) deduper_->begin(slot, Clock::now());
   thread_.surroundings().log->inform("feed " + feed_.name() + ": source " +
@@ -127,7 +127,7 @@ void Line::lost(std::size_t slot, const std::string& why) {
   Place& place = places_[slot];
   const bool was_open = std::exchange(place.is_counted_open, false);
   if (was_open) {
-    feed_.source_cells().connections.add(-1);
+    open_.closed();
     feed_.source_cells().losses.add();
   } else {
     feed_.source_cells().connects_failed.add();

@@ -183,12 +183,13 @@ bool SourceThread::forward(FeedState& feed, ChannelId channel, ws::Opcode opcode
   return true;
 }
 
-std::vector<SourceView> SourceThread::sources(const FeedState& feed, std::size_t most) {
-  auto told = std::make_shared<std::promise<std::vector<SourceView>>>();
-  std::future<std::vector<SourceView>> answer = told->get_future();
-  asio::post(io_, [this, &feed, most, told] {
-    const auto found = stations_.find(&feed);
-    told->set_value(found == stations_.end() ? std::vector<SourceView>{} : found->second->views(most));
+SourceThread::Sources SourceThread::sources(std::size_t most) {
+  auto told = std::make_shared<std::promise<Sources>>();
+  std::future<Sources> answer = told->get_future();
+  asio::post(io_, [this, most, told] {
+    Sources seen;
+    for (const auto& [feed, station] : stations_) seen[feed] = station->views(most);
+    told->set_value(std::move(seen));
   });
   if (answer.wait_for(std::chrono::seconds(1)) != std::future_status::ready) return {};
   return answer.get();

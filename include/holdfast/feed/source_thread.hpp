@@ -68,8 +68,9 @@ class SourceThread final : public HubPort {
   [[nodiscard]] bool forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
                              std::vector<std::byte> message) noexcept override;
 
-  /// Of one feed, up to `most`; waits for the thread's answer, a second at most.
-  [[nodiscard]] std::vector<SourceView> sources(const FeedState& feed, std::size_t most);
+  /// Up to `most` of each feed; waits for the thread's answer, a second at most: then there are none.
+  using Sources = std::map<const FeedState*, std::vector<SourceView>>;
+  [[nodiscard]] Sources sources(std::size_t most);
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }

@@ -25,6 +25,7 @@ struct alignas(cache_line_bytes) SourceCells {
   Gauge channels;     ///< that somebody wants, or that linger
   Gauge connections;  ///< open ones
   Gauge wanted;       ///< that should be open
+  Gauge dark;         ///< channels without an open one
   Counter messages;
   Counter bytes;       ///< payload
   Counter deflations;  ///< one a message, where a subscriber takes deflated ones
