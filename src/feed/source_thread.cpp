@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "feed/line.hpp"
+#include "feed/resolver.hpp"
+#include "holdfast/config/load.hpp"
 
 namespace holdfast::feed {
 
@@ -94,7 +96,7 @@ class SourceThread::Station final : private Hub::Host {
   Hub hub_;
 };
 
-SourceThread::SourceThread() = default;
+SourceThread::SourceThread() : resolver_(std::make_unique<Resolver>(io_, config::real_world().resolve)) {}
 
 SourceThread::~SourceThread() {
   stop();

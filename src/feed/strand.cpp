@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "config/socket_address.hpp"
+#include "feed/resolver.hpp"
 #include "holdfast/config/match.hpp"
 #include "holdfast/net/proxy_header.hpp"
 #include "holdfast/ws/handshake.hpp"
@@ -170,20 +172,19 @@ std::string Strand::request(const std::string& key) const {
   return text + "Sec-WebSocket-Key: " + key + "\r\n\r\n";
 }
 
-asio::awaitable<Result<config::Address>> Strand::resolved(Self self, config::Address address) {
+asio::awaitable<Result<config::Address>> Strand::resolved(Self self, config::Address address,
+                                                          TimePoint deadline) {
   if (!address.sockets.empty() || address.kind != config::AddressKind::tcp) co_return address;
-  asio::ip::tcp::resolver resolver(self->thread_.io());
-  const std::string port = std::to_string(address.port);
-  auto [error, found] =
-      co_await resolver.async_resolve(address.host, port, asio::as_tuple(asio::use_awaitable));
-  if (error) co_return failed(Failure::refused, address.host + ": " + error.message());
-  for (const auto& each : found) {
-    config::SocketAddress socket;
-    const auto endpoint = each.endpoint();
-    std::memcpy(&socket.storage, endpoint.data(), endpoint.size());
-    socket.length = static_cast<socklen_t>(endpoint.size());
-    address.sockets.push_back(socket);
+  const std::shared_ptr<Resolver::Lookup> lookup = self->thread_.resolver().look_up(address.host);
+  if (!lookup->is_done) {
+    const Resolver::Waiting waiting(lookup, self->timer_);  // `retire` cancels it, too
+    self->timer_.expires_at(deadline);
+    (void)co_await self->timer_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
+  if (!lookup->is_done) co_return failed(Failure::timeout, address.host + ": no name server answers");
+  if (lookup->sockets.empty()) co_return failed(Failure::refused, address.host + ": " + lookup->error);
+  address.sockets = lookup->sockets;
+  for (config::SocketAddress& each : address.sockets) each = config::with_port(each, address.port);
   co_return address;
 }
 
@@ -197,7 +198,7 @@ void Strand::blame(const Error& error) {
 asio::awaitable<Result<std::string>> Strand::open(Self self) {
   const TimePoint deadline = Clock::now() + self->settings_.connect_timeout;
   if (auto chosen = self->choose(); !chosen) co_return chosen.error();
-  auto address = co_await resolved(self, self->address_);
+  auto address = co_await resolved(self, self->address_, deadline);
   if (!address) co_return address.error();
   if (self->give_up_.requested()) co_return failed(Failure::cancelled, "retired");
   const config::ProxyVersion version = self->destination_->settings.proxy_protocol;

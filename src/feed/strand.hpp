@@ -5,7 +5,6 @@
 // Thread: the source thread's. Lifetime: shared by its Line and its coroutines.
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <memory>
@@ -65,7 +64,8 @@ class Strand {
   static Task<void> write(Self self);
   static void start_writing(const Self& self);
   [[nodiscard]] static Task<Result<std::string>> open(Self self);
-  [[nodiscard]] static Task<Result<config::Address>> resolved(Self self, config::Address address);
+  [[nodiscard]] static Task<Result<config::Address>> resolved(Self self, config::Address address,
+                                                              TimePoint deadline);
   [[nodiscard]] static Task<std::string> read(Self self, std::string early);
   [[nodiscard]] Result<void> choose();
   void blame(const Error& error);

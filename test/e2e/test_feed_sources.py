@@ -192,3 +192,16 @@ def written(proxy, config):
     file = proxy.folder / "next.json"
     file.write_text(json.dumps(config))
     return file
+
+
+def test_a_source_may_have_a_name_and_one_that_is_unknown_is_left_for_the_next(start, source):
+    market = source()
+    config = feeds.config(market)
+    port = market.url.rstrip("/").rsplit(":", 1)[1]
+    config["feeds"][0]["source"]["urls"] = ["ws://absent.invalid:1/", f"ws://localhost:{port}/"]
+    proxy = start(config)
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        assert "absent.invalid" in proxy.log()
+        market.publish(None, {"n": 1})
+        assert feeds.number(client) == 1

@@ -23,6 +23,7 @@
 namespace holdfast::feed {
 
 class Line;
+class Resolver;
 
 /// How sources with wss:// URLs are spoken to; an Error names what is wrong with the file.
 [[nodiscard]] Result<std::shared_ptr<const net::TlsClient>> source_tls(const config::Source& settings);
@@ -73,6 +74,7 @@ class SourceThread final : public HubPort {
   [[nodiscard]] Sources sources(std::size_t most);
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
+  [[nodiscard]] Resolver& resolver() noexcept { return *resolver_; }
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
 
  private:
@@ -83,6 +85,7 @@ class SourceThread final : public HubPort {
   std::vector<Audience*> audiences_;
   boost::asio::io_context io_{1};
   boost::asio::steady_timer ticker_{io_};
+  std::unique_ptr<Resolver> resolver_;
   std::map<const FeedState*, std::unique_ptr<Station>> stations_;
   std::thread thread_;
 };
