@@ -179,12 +179,17 @@ void Audience::take(Ended& ended) noexcept {
   const auto found = channels_.find({ended.feed, ended.key});
   // Another one of that name may have been asked for meanwhile.
   if (found == channels_.end() || found->second->id != ended.channel) return;
+  if (ended.service == Ended::Service::goes_on) return end_followers(*found->second, ended);
   orphans_.push_back(std::move(found->second));
   channels_.erase(found);
   Channel& channel = *orphans_.back();
   by_id_.erase(channel.id);
   channel.is_orphan = true;
   note_left(channel);
+  end_followers(channel, ended);
+}
+
+void Audience::end_followers(const Channel& channel, const Ended& ended) noexcept {
   // Each that ends at once takes itself out.
   const std::vector<Channel::Follower> followers = channel.followers;
   std::vector<Subscriber*> leaving;

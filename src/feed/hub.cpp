@@ -43,7 +43,7 @@ void Hub::apply(const config::Feed& settings, TimePoint now) {
   }
 }
 
-void Hub::end_all(std::chrono::milliseconds spread) {
+void Hub::tell_end(Ended::Service service, std::chrono::milliseconds spread) {
   for (const auto& [key, channel] : channels_) {
     for (std::size_t n = 0; n < audiences_; ++n) {
       if (channel->wanted_by[n] == 0) continue;
@@ -53,9 +53,18 @@ void Hub::end_all(std::chrono::milliseconds spread) {
       gone.channel = channel->id;
       gone.reason = Reason::feed_gone;
       gone.spread = spread;
+      gone.service = service;
       host_.send(n, std::move(gone));
     }
   }
+}
+
+void Hub::announce_end(std::chrono::milliseconds spread) {
+  tell_end(Ended::Service::goes_on, spread);
+}
+
+void Hub::end_all(std::chrono::milliseconds spread) {
+  tell_end(Ended::Service::is_over, spread);
   for (auto each = channels_.begin(); each != channels_.end();) each = erase(each);
 }
 

@@ -27,10 +27,10 @@ class SourceThread::Station final : private Hub::Host {
   Station(SourceThread& thread, FeedState& feed, config::Feed settings)
       : thread_(thread),
         hub_(feed, thread.audiences_.size(), std::move(settings), static_cast<Hub::Host&>(*this)) {}
-  ~Station() { end(std::chrono::milliseconds(0)); }
+  ~Station() { hub_.end_all(std::chrono::milliseconds(0)); }
 
   [[nodiscard]] Hub& hub() noexcept { return hub_; }
-  void end(std::chrono::milliseconds spread) { hub_.end_all(spread); }
+  void announce_end(std::chrono::milliseconds spread) { hub_.announce_end(spread); }
 
   void apply(const config::Feed& settings) {
     const bool same_source = settings.source == hub_.settings().source;
@@ -120,11 +120,14 @@ void SourceThread::stop() noexcept {
 void SourceThread::join() {
   if (thread_.joinable()) thread_.join();
   stations_.clear();
+  leaving_.clear();
 }
 
 void SourceThread::tick() {
   const TimePoint now = Clock::now();
   for (auto& [feed, station] : stations_) station->tick(now);
+  for (auto& [feed, leaving] : leaving_) leaving.station->tick(now);
+  std::erase_if(leaving_, [now](const auto& each) { return now >= each.second.ends_at; });
   ticker_.expires_after(tick_period);
   ticker_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
@@ -137,15 +140,22 @@ void SourceThread::apply(Feeds feeds, std::chrono::milliseconds spread) {
     for (auto& [feed, settings] : feeds) {
       auto& station = present[feed];
       const auto found = stations_.find(feed);
-      if (found == stations_.end()) {
+      const auto leaving = leaving_.find(feed);
+      if (leaving != leaving_.end()) {
+        station = std::move(leaving->second.station);
+        leaving_.erase(leaving);
+        station->apply(settings);
+      } else if (found == stations_.end()) {
         station = std::make_unique<Station>(*this, *feed, std::move(settings));
       } else {
         station = std::move(found->second);
         station->apply(settings);
       }
     }
-    for (const auto& [feed, station] : stations_) {
-      if (station != nullptr) station->end(spread);
+    for (auto& [feed, station] : stations_) {
+      if (station == nullptr) continue;
+      station->announce_end(spread);
+      leaving_[feed] = {std::move(station), Clock::now() + spread};
     }
     stations_.swap(present);
   });
@@ -163,10 +173,16 @@ void SourceThread::want(FeedState& feed, const std::string& key, std::size_t aud
   });
 }
 
+SourceThread::Station* SourceThread::station_of(const FeedState& feed) {
+  const auto found = stations_.find(&feed);
+  if (found != stations_.end()) return found->second.get();
+  const auto leaving = leaving_.find(&feed);
+  return leaving == leaving_.end() ? nullptr : leaving->second.station.get();
+}
+
 void SourceThread::leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept {
   asio::post(io_, [this, &feed, channel, audience] {
-    const auto found = stations_.find(&feed);
-    if (found != stations_.end()) found->second->hub().leave(channel, audience, Clock::now());
+    if (Station* const found = station_of(feed)) found->hub().leave(channel, audience, Clock::now());
   });
 }
 
@@ -179,8 +195,7 @@ bool SourceThread::forward(FeedState& feed, ChannelId channel, ws::Opcode opcode
   }
   asio::post(io_, [this, &feed, channel, opcode, cost, message = std::move(message)] {
     feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
-    const auto found = stations_.find(&feed);
-    if (found != stations_.end()) found->second->forward(channel, opcode, message);
+    if (Station* const found = station_of(feed)) found->forward(channel, opcode, message);
   });
   return true;
 }

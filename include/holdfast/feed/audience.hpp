@@ -100,6 +100,7 @@ class Audience final : public session::Guest, private Timer {
   void on_timer(Tick now) override;
   void end_spread(std::span<Subscriber* const> leaving, Reason reason,
                   std::chrono::milliseconds spread) noexcept;
+  void end_followers(const Channel& channel, const Ended& ended) noexcept;
   void note_left(Channel& channel);
   void drop_if_empty(Channel& channel) noexcept;
   void note_change(Channel& channel) noexcept;

@@ -50,6 +50,8 @@ class Hub {
 
   /// A reload: channels go on with the new rules.
   void apply(const config::Feed& settings, TimePoint now);
+  /// Each channel's subscribers end, spread over a time, and are served until then. `end_all` follows.
+  void announce_end(std::chrono::milliseconds spread);
   /// The feed is gone: each channel's subscribers end, spread over a time.
   void end_all(std::chrono::milliseconds spread);
 
@@ -76,6 +78,7 @@ class Hub {
   using Channels = std::map<std::string, std::unique_ptr<Channel>>;
   Channels::iterator erase(Channels::iterator where);
   [[nodiscard]] Opened opening_of(const Channel& channel);
+  void tell_end(Ended::Service service, std::chrono::milliseconds spread);
 
   FeedState& feed_;
   std::size_t audiences_;

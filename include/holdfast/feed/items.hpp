@@ -61,8 +61,13 @@ struct Opened final : AudienceItem {
   void deliver_to(session::Shard&) noexcept override;
 };
 
-/// The other answer, or later: the channel is no more, its subscribers end for `reason`, spread over a time.
+/// The other answer, or later: the channel's subscribers end for `reason`, spread over a time.
 struct Ended final : AudienceItem {
+  enum class Service : std::uint8_t {
+    is_over,  ///< the channel is no more
+    goes_on,  ///< until another of these: who is here has what comes until his turn
+  };
+  Service service = Service::is_over;
   FeedState* feed = nullptr;
   std::string key;
   ChannelId channel = 0;  ///< 0: it was never opened

@@ -80,6 +80,7 @@ class SourceThread final : public HubPort {
  private:
   class Station;
   void tick();
+  [[nodiscard]] Station* station_of(const FeedState& feed);  ///< also of one that leaves
 
   Surroundings surroundings_;
   std::vector<Audience*> audiences_;
@@ -87,6 +88,12 @@ class SourceThread final : public HubPort {
   boost::asio::steady_timer ticker_{io_};
   std::unique_ptr<Resolver> resolver_;
   std::map<const FeedState*, std::unique_ptr<Station>> stations_;
+  /// Of feeds that a reload has removed: they serve until the last of their subscribers had his turn.
+  struct Leaving {
+    std::unique_ptr<Station> station;
+    TimePoint ends_at;
+  };
+  std::map<const FeedState*, Leaving> leaving_;
   std::thread thread_;
 };
 
