@@ -73,9 +73,27 @@ Audience::~Audience() {
 }
 
 void Audience::take(Joining& joining) noexcept {
-  auto [subscriber, handle] = subscribers_->create(*this, joining);
-  subscriber->start(handle, joining);
+  Subscriber* const subscriber = subscribers_->create(*this, joining).first;
+  subscriber->start(joining);
   if (closing_for_ != Reason::none) subscriber->end(closing_for_);
+}
+
+std::uint32_t Audience::number_of(const Subscriber& subscriber) const noexcept {
+  return subscribers_->handle_of(subscriber).index;
+}
+
+void Audience::retire(const Subscriber& subscriber) {
+  retired_.push_back(subscribers_->handle_of(subscriber));
+}
+
+session::Throttle& Audience::throttle(const Subscriber& subscriber) {
+  auto& found = throttles_[&subscriber];
+  if (found == nullptr) found = std::make_unique<session::Throttle>();
+  return *found;
+}
+
+void Audience::forget_throttle(const Subscriber& subscriber) noexcept {
+  throttles_.erase(&subscriber);
 }
 
 Channel& Audience::channel(FeedState& feed, const std::string& key, const std::string& lane) {
@@ -163,10 +181,10 @@ bool Audience::publish(Channel& channel, std::vector<std::byte> message, Origin 
   return hub_.publish(channel.feed, channel.id, ws::Opcode::text, std::move(message), origin);
 }
 
-bool Audience::ask(FeedState& feed, Handle who, Question question) noexcept {
+bool Audience::ask(const Subscriber& who, Question question) noexcept {
   question.asker.audience = index_;
-  question.asker.who = who;
-  return hub_.ask(feed, std::move(question));
+  question.asker.who = subscribers_->handle_of(who);
+  return hub_.ask(who.feed_, std::move(question));
 }
 
 void Audience::renew(Channel& channel) noexcept {

@@ -250,7 +250,7 @@ void Dialogue::request(const Act& act, std::string_view message) {
   question.id = act.id;
   if (act.shared) question.shared_by = act.question;
   question.retryable = act.retryable;
-  if (!audience_.ask(client_.feed_, client_.self_, std::move(question)))
+  if (!audience_.ask(client_, std::move(question)))
     return fail(act, message, Fault::too_many_requests, "too much is on its way to the source");
   ++questions_;
 }

@@ -18,6 +18,7 @@ void Subscriber::on_timer(Tick now) {
 void Subscriber::look(Tick now) noexcept {
   std::uint32_t wait = longest_look_ms;
   if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
+  look_at_throttle(now, wait);
   look_at_ping(now, wait);
   if (phase_ != Phase::open) return;
   look_at_lag(now, wait);
@@ -57,7 +58,7 @@ void Subscriber::look_at_ping(Tick now, std::uint32_t& wait_ms) noexcept {
     if (!heard) return input_ended();
     ping_open_ = false;
   }
-  const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
+  const std::uint32_t due = interval + (audience_.number_of(*this) * 2654435761U) % (interval / 10 + 1);
   if (const std::uint32_t left = remaining_ms(last_received_, due, now); left > 0) {
     wait_ms = std::min(wait_ms, left);
     return;

@@ -29,17 +29,17 @@ void Subscriber::watch() noexcept {
   if (marked_) return;
   marked_ = true;
   slow_since_ = loop().now();
-  taken_at_mark_ = to_client_.frames;
+  taken_at_mark_ = static_cast<std::uint32_t>(to_client_.frames);
   loop().timers().arm(*this, loop().now() + 1);
 }
 
 void Subscriber::look_at_lag(Tick now, std::uint32_t& wait_ms) noexcept {
   if (!marked_) return;
   const std::uint32_t watched = elapsed_ms(slow_since_, now);
-  const std::uint64_t taken = to_client_.frames - taken_at_mark_;
+  const std::uint64_t taken = static_cast<std::uint32_t>(to_client_.frames) - taken_at_mark_;
   bool is_over = true;  // each window
   bool is_open = true;
-  due_.walk(subscriptions_, [&](std::uint32_t number) {
+  due_.walk(subscriptions_.all(), [&](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
     const config::Slow& slow = place.channel->rules.slow;
     const auto window = static_cast<std::uint32_t>(slow.window.count());
@@ -55,7 +55,7 @@ void Subscriber::look_at_lag(Tick now, std::uint32_t& wait_ms) noexcept {
   });
   if (!is_open || !is_over) return;
   slow_since_ = now;
-  taken_at_mark_ = to_client_.frames;
+  taken_at_mark_ = static_cast<std::uint32_t>(to_client_.frames);
 }
 
 }  // namespace holdfast::feed

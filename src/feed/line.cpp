@@ -101,7 +101,7 @@ void Line::retire(std::size_t slot) {
 
 void Line::opened(std::size_t slot) {
   feed_.source_cells().connects_ok.add();
-  feed_.source_cells().connections.add(1);
+  open_.opened();
   places_[slot].is_counted_open = true;
   if (deduper_ != nullptr) deduper_->begin(slot, Clock::now());
   thread_.surroundings().log->inform("feed " + feed_.name() + ": source " +
@@ -124,7 +124,7 @@ bool Line::is_first(std::size_t slot, std::uint64_t hash, TimePoint when) {
 
 void Line::note_closed(std::size_t slot) {
   if (!std::exchange(places_[slot].is_counted_open, false)) return;
-  feed_.source_cells().connections.add(-1);
+  open_.closed();
   receiver_.closed(slot);
 }
 

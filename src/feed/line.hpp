@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "feed/deduper.hpp"
+#include "feed/open_count.hpp"
 #include "feed/strand.hpp"
 
 namespace holdfast::feed {
@@ -83,6 +84,7 @@ class Line final : private StrandOwner {
   };
   SourceThread& thread_;
   FeedState& feed_;
+  OpenCount open_{feed_.source_cells()};
   Receiver& receiver_;
   std::string channel_;
   config::Source settings_;

@@ -19,7 +19,7 @@ void Subscriber::mark_due(std::uint32_t subscription) {
     if (place.next == place.channel->log.end()) return;
     place.held = false;
   }
-  due_.push(subscriptions_, subscription);
+  due_.push(subscriptions_.all(), subscription);
   if (is_blocked()) return watch();
   if (waits_ || phase_ != Phase::open) return;
   waits_ = true;
@@ -32,7 +32,7 @@ bool Subscriber::plan(Plan& plan) noexcept {
   plan.bytes = 0;
   if (phase_ != Phase::open || is_blocked()) return false;
   bool goes_on = true;
-  due_.walk(subscriptions_, [&](std::uint32_t number) {
+  due_.walk(subscriptions_.all(), [&](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
     const Channel& channel = *place.channel;
     // Fallen out of the ring while it was blocked.
@@ -40,7 +40,7 @@ bool Subscriber::plan(Plan& plan) noexcept {
     return goes_on && (place.next >= channel.log.end() || add(plan, number));
   });
   if (phase_ != Phase::open || is_blocked()) return false;
-  if (plan.bytes == 0) due_.keep_if(subscriptions_, [](const Subscription&) { return false; });
+  if (plan.bytes == 0) due_.keep_if(subscriptions_.all(), [](const Subscription&) { return false; });
   return plan.bytes != 0;
 }
 
@@ -73,7 +73,7 @@ void Subscriber::served(std::span<const Step> steps, std::size_t bytes, net::IoR
   } else {
     keep_rest(steps, result.bytes);
   }
-  due_.keep_if(subscriptions_,
+  due_.keep_if(subscriptions_.all(),
                [](const Subscription& place) { return place.next < place.channel->log.end(); });
   if (due_.empty()) {
     marked_ = false;
@@ -114,7 +114,7 @@ void Subscriber::keep_rest(std::span<const Step> steps, std::size_t taken) noexc
 
 // It was blocked: what is state has a newer value by now.
 void Subscriber::conflate() noexcept {
-  due_.walk(subscriptions_, [this](std::uint32_t number) {
+  due_.walk(subscriptions_.all(), [this](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
     return place.channel->rules.on_lag != config::OnLag::conflate || help(place, config::OnLag::conflate);
   });

@@ -6,7 +6,9 @@
 #include <future>
 #include <utility>
 
+#include "feed/resolver.hpp"
 #include "feed/station.hpp"
+#include "holdfast/config/load.hpp"
 
 namespace holdfast::feed {
 
@@ -19,7 +21,7 @@ constexpr std::size_t most_forwards_under_way = 4UL << 20;
 constexpr std::size_t forward_overhead = 256;
 }  // namespace
 
-SourceThread::SourceThread() = default;
+SourceThread::SourceThread() : resolver_(std::make_unique<Resolver>(io_, config::real_world().resolve)) {}
 
 SourceThread::~SourceThread() {
   stop();
@@ -43,11 +45,14 @@ void SourceThread::stop() noexcept {
 void SourceThread::join() {
   if (thread_.joinable()) thread_.join();
   stations_.clear();
+  leaving_.clear();
 }
 
 void SourceThread::tick() {
   const TimePoint now = Clock::now();
   for (auto& [feed, station] : stations_) station->tick(now);
+  for (auto& [feed, leaving] : leaving_) leaving.station->tick(now);
+  std::erase_if(leaving_, [now](const auto& each) { return now >= each.second.ends_at; });
   ticker_.expires_after(tick_period);
   ticker_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
@@ -56,30 +61,47 @@ void SourceThread::tick() {
 
 void SourceThread::apply(Feeds feeds, std::chrono::milliseconds spread) {
   asio::post(io_, [this, spread, feeds = std::move(feeds)] {
+    const TimePoint now = Clock::now();
     std::map<const FeedState*, std::unique_ptr<Station>> present;
     for (const Feed& feed : feeds) {
-      const auto found = stations_.find(feed.state);
-      const bool stays = found != stations_.end() &&
-                         found->second->hub().dialect()->is_opaque() == feed.dialect->is_opaque();
-      if (!stays) {
-        if (found != stations_.end()) found->second->end(std::chrono::milliseconds(0));
-        present[feed.state] = Station::make(*this, feed);
-        continue;
+      std::unique_ptr<Station> station = take_station(*feed.state);
+      // Of another kind: what its clients follow is no more.
+      if (station != nullptr && station->hub().dialect()->is_opaque() != feed.dialect->is_opaque()) {
+        station->announce_end(std::chrono::milliseconds(0));
+        station.reset();
       }
-      found->second->apply(feed, Clock::now());
-      present[feed.state] = std::move(found->second);
-      stations_.erase(found);
+      if (station == nullptr) {
+        station = Station::make(*this, feed);
+      } else {
+        station->apply(feed, now);
+      }
+      present[feed.state] = std::move(station);
     }
-    for (const auto& [feed, station] : stations_) station->end(spread);
+    for (auto& [feed, station] : stations_) {
+      station->announce_end(spread);
+      leaving_[feed] = {std::move(station), now + spread};
+    }
     stations_.swap(present);
   });
+}
+
+std::unique_ptr<Station> SourceThread::take_station(const FeedState& feed) {
+  if (auto found = stations_.extract(&feed)) return std::move(found.mapped());
+  if (auto found = leaving_.extract(&feed)) return std::move(found.mapped().station);
+  return nullptr;
+}
+
+Station* SourceThread::station_of(const FeedState& feed) {
+  const auto found = stations_.find(&feed);
+  if (found != stations_.end()) return found->second.get();
+  const auto leaving = leaving_.find(&feed);
+  return leaving == leaving_.end() ? nullptr : leaving->second.station.get();
 }
 
 template <class Act>
 void SourceThread::at_station(FeedState& feed, Act act) {
   asio::post(io_, [this, &feed, act = std::move(act)]() mutable {
-    const auto found = stations_.find(&feed);
-    if (found != stations_.end()) act(*found->second);
+    if (Station* const found = station_of(feed)) act(*found);
   });
 }
 
@@ -92,8 +114,7 @@ bool SourceThread::bring(FeedState& feed, std::size_t bytes, Act act) {
   }
   asio::post(io_, [this, &feed, cost, act = std::move(act)]() mutable {
     feed.forwards_under_way.fetch_sub(cost, std::memory_order_relaxed);
-    const auto found = stations_.find(&feed);
-    act(found == stations_.end() ? nullptr : found->second.get());
+    act(station_of(feed));
   });
   return true;
 }
@@ -147,12 +168,13 @@ bool SourceThread::ask(FeedState& feed, Question question) noexcept {
   });
 }
 
-std::vector<SourceView> SourceThread::sources(const FeedState& feed, std::size_t most) {
-  auto told = std::make_shared<std::promise<std::vector<SourceView>>>();
-  std::future<std::vector<SourceView>> answer = told->get_future();
-  asio::post(io_, [this, &feed, most, told] {
-    const auto found = stations_.find(&feed);
-    told->set_value(found == stations_.end() ? std::vector<SourceView>{} : found->second->views(most));
+SourceThread::Sources SourceThread::sources(std::size_t most) {
+  auto told = std::make_shared<std::promise<Sources>>();
+  std::future<Sources> answer = told->get_future();
+  asio::post(io_, [this, most, told] {
+    Sources seen;
+    for (const auto& [feed, station] : stations_) seen[feed] = station->views(most);
+    told->set_value(std::move(seen));
   });
   if (answer.wait_for(std::chrono::seconds(1)) != std::future_status::ready) return {};
   return answer.get();

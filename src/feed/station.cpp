@@ -20,8 +20,7 @@ void Station::set_limits() {
       limit_of(hub_.settings().source.limits.connects_per_5min, hub_.dialect()->limits().connects_per_5min));
 }
 
-void Station::end(std::chrono::milliseconds spread) {
-  hub_.end_all(spread);
+void Station::announce_end(std::chrono::milliseconds spread) {
   for (std::size_t n = 0; n < thread_.audiences().size(); ++n) {
     FeedEnded ended;
     ended.feed = &hub_.feed();

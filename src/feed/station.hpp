@@ -33,8 +33,8 @@ class Station : protected Hub::Host {
   virtual void ask(Question&& question) = 0;
   virtual void renew(ChannelId id) = 0;
   [[nodiscard]] virtual std::vector<SourceView> views(std::size_t most) const = 0;
-  /// The feed is gone: all its clients end, spread over a time.
-  void end(std::chrono::milliseconds spread);
+  /// The feed is gone: all its clients end, spread over a time. Who is here is served until his turn.
+  void announce_end(std::chrono::milliseconds spread);
   /// How long a connection of this feed must wait until the source allows it; 0 = go, and that counts.
   [[nodiscard]] Clock::duration wait_to_connect(TimePoint now);
 

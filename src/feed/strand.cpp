@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "config/socket_address.hpp"
+#include "feed/resolver.hpp"
 #include "holdfast/config/match.hpp"
 #include "holdfast/net/proxy_header.hpp"
 #include "holdfast/ws/handshake.hpp"
@@ -21,7 +23,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t read_bytes = 64UL * 1024;
+constexpr std::size_t room_bytes = 128UL * 1024;  // of what is read at once
 constexpr std::size_t most_unsent_bytes = 4UL << 20;
 constexpr std::size_t most_unsent_pongs = 8UL << 20;
 constexpr std::chrono::milliseconds first_pause{100};
@@ -183,20 +185,19 @@ std::string Strand::request(const std::string& key) const {
   return text + "Sec-WebSocket-Key: " + key + "\r\n\r\n";
 }
 
-asio::awaitable<Result<config::Address>> Strand::resolved(Self self, config::Address address) {
+asio::awaitable<Result<config::Address>> Strand::resolved(Self self, config::Address address,
+                                                          TimePoint deadline) {
   if (!address.sockets.empty() || address.kind != config::AddressKind::tcp) co_return address;
-  asio::ip::tcp::resolver resolver(self->thread_.io());
-  const std::string port = std::to_string(address.port);
-  auto [error, found] =
-      co_await resolver.async_resolve(address.host, port, asio::as_tuple(asio::use_awaitable));
-  if (error) co_return failed(Failure::refused, address.host + ": " + error.message());
-  for (const auto& each : found) {
-    config::SocketAddress socket;
-    const auto endpoint = each.endpoint();
-    std::memcpy(&socket.storage, endpoint.data(), endpoint.size());
-    socket.length = static_cast<socklen_t>(endpoint.size());
-    address.sockets.push_back(socket);
+  const std::shared_ptr<Resolver::Lookup> lookup = self->thread_.resolver().look_up(address.host);
+  if (!lookup->is_done) {
+    const Resolver::Waiting waiting(lookup, self->timer_);  // `retire` cancels it, too
+    self->timer_.expires_at(deadline);
+    (void)co_await self->timer_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
+  if (!lookup->is_done) co_return failed(Failure::timeout, address.host + ": no name server answers");
+  if (lookup->sockets.empty()) co_return failed(Failure::refused, address.host + ": " + lookup->error);
+  address.sockets = lookup->sockets;
+  for (config::SocketAddress& each : address.sockets) each = config::with_port(each, address.port);
   co_return address;
 }
 
@@ -210,7 +211,7 @@ void Strand::blame(const Error& error) {
 asio::awaitable<Result<std::string>> Strand::open(Self self) {
   const TimePoint deadline = Clock::now() + self->settings_.connect_timeout;
   if (auto chosen = self->choose(); !chosen) co_return chosen.error();
-  auto address = co_await resolved(self, self->address_);
+  auto address = co_await resolved(self, self->address_, deadline);
   if (!address) co_return address.error();
   if (self->give_up_.requested()) co_return failed(Failure::cancelled, "retired");
   const config::ProxyVersion version = self->destination_->settings.proxy_protocol;
@@ -252,24 +253,26 @@ asio::awaitable<std::string> Strand::read(Self self, std::string early) {
   self->walker_ = ws::Walker(ws::Sender::server);
   self->message_.clear();
   self->leave_because_.clear();
-  self->buffer_.resize(std::max(self->buffer_.size(), 2 * read_bytes));
+  // Not touched before something comes: most of it costs a quiet source nothing.
+  if (self->room_ == nullptr) self->room_ = std::make_unique_for_overwrite<std::byte[]>(room_bytes);
+  const std::span<std::byte> buffer(self->room_.get(), room_bytes);
   self->ping_open_ = false;
   self->heard_at_ = Clock::now();
   std::size_t filled = 0;
   std::size_t behind = 0;  // of `early`
   for (;;) {
     TimePoint now = Clock::now();
-    std::size_t got = std::min(early.size() - behind, self->buffer_.size() - filled);
+    std::size_t got = std::min(early.size() - behind, buffer.size() - filled);
     if (got != 0) {
-      std::memcpy(self->buffer_.data() + filled, early.data() + behind, got);
+      std::memcpy(buffer.data() + filled, early.data() + behind, got);
       behind += got;
     } else {
       self->set_deadline(now);
-      auto some = co_await self->leg_->read_some(std::span(self->buffer_).subspan(filled));
+      auto some = co_await self->leg_->read_some(buffer.subspan(filled));
       now = Clock::now();
       if (self->owner_ == nullptr) co_return "retired";
       if (!some && some.error().failure != Failure::timeout) co_return some.error().what;
-      got = some ? some.value() : self->leg_->leg().read(std::span(self->buffer_).subspan(filled)).bytes;
+      got = some ? some.value() : self->leg_->leg().read(buffer.subspan(filled)).bytes;
       if (got == 0) {  // this thread may have been the late one, but nothing is here
         std::string silent = self->look_at_silence(self, now);
         self->is_hung_ = !silent.empty();
@@ -281,12 +284,12 @@ asio::awaitable<std::string> Strand::read(Self self, std::string early) {
     self->ping_open_ = false;
     filled += got;
     std::size_t used = 0;
-    std::string why = self->take(std::span(self->buffer_).first(filled), used, now);
+    std::string why = self->take(buffer.first(filled), used, now);
     if (self->owner_ != nullptr) self->owner_->read_is_over();
     if (self->owner_ == nullptr) co_return "retired";
     start_writing(self);
     if (!why.empty()) co_return why;
-    std::memmove(self->buffer_.data(), self->buffer_.data() + used, filled - used);
+    std::memmove(buffer.data(), buffer.data() + used, filled - used);
     filled -= used;
   }
 }

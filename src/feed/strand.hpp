@@ -5,7 +5,6 @@
 // Thread: the source thread's. Lifetime: shared by its Line and its coroutines.
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <memory>
@@ -73,7 +72,8 @@ class Strand {
   static void start_writing(const Self& self);
   static Task<void> wait_to_connect(Self self);
   [[nodiscard]] static Task<Result<std::string>> open(Self self);
-  [[nodiscard]] static Task<Result<config::Address>> resolved(Self self, config::Address address);
+  [[nodiscard]] static Task<Result<config::Address>> resolved(Self self, config::Address address,
+                                                              TimePoint deadline);
   [[nodiscard]] static Task<std::string> read(Self self, std::string early);
   [[nodiscard]] Result<void> choose();
   void blame(const Error& error);
@@ -105,8 +105,8 @@ class Strand {
   net::GiveUp give_up_;
   boost::asio::steady_timer timer_;
   ws::Walker walker_{ws::Sender::server};
-  std::vector<std::byte> buffer_;
-  std::vector<std::byte> message_;  ///< of a message that comes in parts
+  std::unique_ptr<std::byte[]> room_;  ///< of what was read and not used
+  std::vector<std::byte> message_;     ///< of a message that comes in parts
   ws::Opcode opcode_ = ws::Opcode::text;
   std::deque<std::string> unsent_;
   std::size_t unsent_bytes_ = 0;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "holdfast/net/socket.hpp"
 #include "holdfast/ws/utf8.hpp"
 
 namespace holdfast::feed {
@@ -42,15 +43,15 @@ std::string_view words(Reason reason) noexcept {
 }  // namespace
 
 Subscriber::Subscriber(Audience& audience, Joining& joining)
-    : audience_(audience),
+    : started_(audience.shard().loop().now()),
+      audience_(audience),
       feed_(*joining.feed),
       route_(*joining.route),
       open_sessions_(*joining.open_sessions),
-      leg_(std::move(joining.client)),
+      leg_(net::rehouse(std::move(joining.client))),
       listener_seat_(std::move(joining.listener_seat)),
       story_(joining.story),
       id_(joining.id),
-      started_(audience.shard().loop().now()),
       last_received_(started_),
       token_lasts_100ms_(joining.token_lasts_100ms),
       form_(joining.form) {}
@@ -59,11 +60,10 @@ Subscriber::~Subscriber() {
   leave_channels();
 }
 
-void Subscriber::start(Handle self, Joining& joining) noexcept {
-  self_ = self;
+void Subscriber::start(Joining& joining) noexcept {
   open_sessions_.open.add(1);
   feed_.cells(pump_thread()).subscribers.add(1);
-  if (form_ == Form::packed) feed_.packed_wanted.fetch_add(1, std::memory_order_relaxed);
+  if (is_packed(form_)) feed_.packed_wanted.fetch_add(1, std::memory_order_relaxed);
   if (!loop().add(*leg_, *this, client_leg)) {
     cut(Reason::internal);
     return;
@@ -95,7 +95,8 @@ std::uint32_t Subscriber::follow(Channel& channel) {
 void Subscriber::unfollow(std::uint32_t subscription) noexcept {
   Subscription& place = subscriptions_[subscription];
   audience_.remove(*place.channel, place.place);
-  if (place.due) due_.keep_if(subscriptions_, [&](const Subscription& each) { return &each != &place; });
+  if (place.due)
+    due_.keep_if(subscriptions_.all(), [&](const Subscription& each) { return &each != &place; });
   place = {};
 }
 
@@ -153,6 +154,7 @@ void Subscriber::on_ready(unsigned which, net::Readiness ready) noexcept {
 
 void Subscriber::read() noexcept {
   const std::span<std::byte> scratch = loop().scratch();
+  if (throttled_ || !take_stalled()) return;
   for (int reads = 0; reads < reads_per_turn; ++reads) {
     if (leg_ == nullptr || phase_ == Phase::lingering) return;
     if (out_ != nullptr && out_->size() > most_unread_answers && !ending_) {
@@ -170,7 +172,7 @@ void Subscriber::read() noexcept {
       }
       consume(scratch.subspan(net::Loop::carry_room - carried, carried + got.bytes));
     }
-    if (leg_ == nullptr) return;
+    if (leg_ == nullptr || throttled_) return;
     if (got.state == net::IoState::end || got.state == net::IoState::failed) return input_ended();
     if (got.state == net::IoState::drained && !ending_) return;
   }
@@ -178,9 +180,14 @@ void Subscriber::read() noexcept {
 }
 
 void Subscriber::consume(std::span<const std::byte> data) noexcept {
+  session::Throttle* const limited = throttle();
   while (!data.empty() && leg_ != nullptr && !close_received_) {
+    if (limited != nullptr && phase_ == Phase::open) {
+      if (const auto excess = limited->excess_of(data, walker_, kind_of_pongs(), loop().now()))
+        return too_fast(*limited, data, *excess);
+    }
     const ws::Limits limits{route_.max_message.load(std::memory_order_relaxed),
-                            form_ == Form::packed ? ws::rsv1 : std::uint8_t{0}};
+                            is_packed(form_) ? ws::rsv1 : std::uint8_t{0}};
     const ws::Step step = walker_.next(data, limits);
     if (step.kind == ws::StepKind::need_more) {
       carry_ = loop().buffers().get(data.size());
@@ -193,6 +200,7 @@ void Subscriber::consume(std::span<const std::byte> data) noexcept {
       close_received_ = true;  // nothing that it says from here on is taken
       return finish_if_done();
     }
+    if (limited != nullptr && phase_ == Phase::open) limited->charge(step, kind_of_pongs());
     auto& flow = route_.cells(pump_thread()).flow(metrics::Direction::to_backend);
     from_client_.bytes += step.size;
     flow.bytes.add(step.size);
@@ -348,9 +356,10 @@ void Subscriber::begin_closing(Reason reason, session::ClosedBy who, std::uint16
   close_code_ = code;
   leave_channels();
   feed_.cells(pump_thread()).subscribers.add(-1);
-  if (form_ == Form::packed) feed_.packed_wanted.fetch_sub(1, std::memory_order_relaxed);
+  if (is_packed(form_)) feed_.packed_wanted.fetch_sub(1, std::memory_order_relaxed);
   if (reason == Reason::too_slow) feed_.cells(pump_thread()).too_slow.add();
   incoming_.reset();
+  lift_throttle();  // its Close may be behind what waits, and close_timeout bounds the rest
   loop().timers().arm(*this, loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed));
 }
 
@@ -389,6 +398,7 @@ void Subscriber::finish_if_done() noexcept {
   phase_ = Phase::lingering;
   record();
   carry_.reset();
+  forget_throttle();
   leg_->finish_writing();
   loop().timers().arm(*this, loop().now() + linger_ms);
   linger();
@@ -412,12 +422,13 @@ void Subscriber::settle() noexcept {
   if (phase_ == Phase::gone) return;
   if (phase_ == Phase::closing) record();
   phase_ = Phase::gone;
+  forget_throttle();
   leg_.reset();
   out_.reset();
   carry_.reset();
   incoming_.reset();
   cancel();
-  audience_.retire(self_);
+  audience_.retire(*this);
 }
 
 void Subscriber::record() noexcept {
@@ -436,6 +447,7 @@ void Subscriber::record() noexcept {
   entry->to_backend = from_client_;
   entry->to_client = to_client_;
   entry->close_code = close_code_;
+  if (has_throttle_) entry->rate_pauses = audience_.throttle(*this).pauses;
   entry->reason = reason_;
   entry->closed_by = closed_by_;
   around.access.record(std::move(entry));
@@ -446,6 +458,7 @@ void Subscriber::check_invariants() const noexcept {
   assert(phase_ == Phase::open || subscriptions_.empty());
   assert((phase_ == Phase::gone) == (leg_ == nullptr));
   if (dialogue_ != nullptr && phase_ == Phase::open) dialogue_->check_invariants();
+  assert(!throttled_ || phase_ == Phase::open);
   for (const Subscription& each : subscriptions_) {
     if (!each.joined) continue;
     assert(each.next <= each.channel->log.end());

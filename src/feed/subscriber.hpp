@@ -18,15 +18,15 @@
 #include <string>
 #include <vector>
 
-#include "feed/channel.hpp"
 #include "feed/dialogue.hpp"
+#include "feed/subscriptions.hpp"
 #include "holdfast/base/buffer_pool.hpp"
-#include "holdfast/base/slab.hpp"
 #include "holdfast/base/timer_wheel.hpp"
 #include "holdfast/feed/audience.hpp"
 #include "holdfast/net/loop.hpp"
 #include "holdfast/ws/walker.hpp"
 #include "session/packed_story.hpp"
+#include "session/throttle.hpp"
 
 namespace holdfast::feed {
 
@@ -37,7 +37,7 @@ class Subscriber final : public net::Handler, private Timer {
   Subscriber& operator=(const Subscriber&) = delete;
   ~Subscriber();
 
-  void start(Handle self, Joining& joining) noexcept;
+  void start(Joining& joining) noexcept;
   void on_ready(unsigned which, net::Readiness ready) noexcept override;
 
   void end(Reason reason) noexcept;
@@ -125,6 +125,17 @@ class Subscriber final : public net::Handler, private Timer {
   void watch() noexcept;
   void look_at_lag(Tick now, std::uint32_t& wait_ms) noexcept;
 
+  // throttling.cpp: it sends too fast
+  [[nodiscard]] session::Throttle* throttle() noexcept;  ///< null: its route limits nothing
+  [[nodiscard]] session::Throttle::Pongs kind_of_pongs() const noexcept;
+  void set_read_limit(session::Throttle& throttle, std::size_t bytes) noexcept;
+  void too_fast(session::Throttle& limited, std::span<const std::byte> rest,
+                metrics::RateLimit limit) noexcept;
+  [[nodiscard]] bool take_stalled() noexcept;
+  void look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept;
+  void lift_throttle() noexcept;
+  void forget_throttle() noexcept;
+
   // keeping.cpp: time
   void on_timer(Tick now) override;
   void look(Tick now) noexcept;
@@ -136,6 +147,8 @@ class Subscriber final : public net::Handler, private Timer {
     return audience_.shard().surroundings().pump_thread;
   }
 
+  // In this order without holes: there are very many of it (see the end of this file).
+  Tick started_;
   Audience& audience_;
   FeedState& feed_;
   session::RouteState& route_;
@@ -143,7 +156,7 @@ class Subscriber final : public net::Handler, private Timer {
   std::unique_ptr<net::Leg> leg_;
   session::ListenerSeat listener_seat_;
   session::PackedStory story_;
-  std::vector<Subscription> subscriptions_;
+  Subscriptions subscriptions_;
   DueList due_;
   std::unique_ptr<Dialogue> dialogue_;  ///< null: the feed has no dialect
   BufferPtr out_;                       ///< begun and not taken, then control frames
@@ -152,15 +165,13 @@ class Subscriber final : public net::Handler, private Timer {
   session::SessionId id_;
   session::Traffic from_client_;
   session::Traffic to_client_;
-  std::uint64_t taken_at_mark_ = 0;  ///< to_client_.frames at slow_since_
-  Handle self_;
-  Tick started_;
+  std::uint32_t taken_at_mark_ = 0;  ///< to_client_.frames at slow_since_, its lower half
   Tick last_received_;
   Tick ping_at_ = 0;
   Tick end_at_ = 0;
   Tick slow_since_ = 0;
   std::uint32_t token_lasts_100ms_;
-  ws::Walker walker_{ws::Sender::client};
+  [[no_unique_address]] ws::Walker walker_{ws::Sender::client};
   std::uint16_t close_code_ = 0;
   Reason planned_ = Reason::none;
   Reason reason_ = Reason::none;
@@ -180,9 +191,12 @@ class Subscriber final : public net::Handler, private Timer {
   bool incoming_packed_ : 1 = false;
   bool collects_ : 1 = false;  ///< incoming_ has its message under way from the start
   bool unread_ : 1 = false;    ///< it was not read, because it takes no answers
+  bool has_throttle_ : 1 = false;
+  bool throttled_ : 1 = false;  ///< it is not read, because it was too fast
 
   friend class Audience;
   friend class Dialogue;
 };
+static_assert(sizeof(Subscriber) <= 312, "what is for few of them belongs into a block of its own");
 
 }  // namespace holdfast::feed

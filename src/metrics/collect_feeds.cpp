@@ -42,10 +42,13 @@ void Registry::Collector::feeds(Families& out) const {
   FamilyBuilder subscribers = gauge_family("holdfast_feed_subscribers", "Clients that follow a feed.");
   FamilyBuilder channels =
       gauge_family("holdfast_feed_channels", "Channels that somebody follows, or that linger.");
-  FamilyBuilder up = gauge_family("holdfast_feed_source_up",
-                                  "1 = every connection to the source that there should be is open.");
+  FamilyBuilder up =
+      gauge_family("holdfast_feed_source_up", "1 = each channel has an open connection to its source.");
   FamilyBuilder connections =
       gauge_family("holdfast_feed_source_connections", "Open connections to sources.");
+  FamilyBuilder wanted =
+      gauge_family("holdfast_feed_source_connections_wanted",
+                   "That there should be: one for each channel, redundant ones, those that take over.");
   FamilyBuilder connects =
       counter_family("holdfast_feed_source_connects_total", "Tries to connect to a source, by result.");
   FamilyBuilder losses = counter_family("holdfast_feed_source_losses_total",
@@ -81,8 +84,9 @@ void Registry::Collector::feeds(Families& out) const {
     shared.counter(labels, static_cast<double>(cells->shared.value()));
     strays.counter(labels, static_cast<double>(cells->strays.value()));
     channels.gauge(labels, static_cast<double>(cells->channels.value()));
-    up.gauge(labels, cells->connections.value() >= cells->wanted.value() ? 1 : 0);
+    up.gauge(labels, cells->dark.value() == 0 ? 1 : 0);
     connections.gauge(labels, static_cast<double>(cells->connections.value()));
+    wanted.gauge(labels, static_cast<double>(cells->wanted.value()));
     connects.counter({{"feed", feed}, {"result", "ok"}}, static_cast<double>(cells->connects_ok.value()));
     connects.counter({{"feed", feed}, {"result", "failed"}},
                      static_cast<double>(cells->connects_failed.value()));
@@ -140,7 +144,7 @@ void Registry::Collector::feeds(Families& out) const {
   for (FamilyBuilder* family :
        {&subscribers, &channels,      &up,         &connections, &connects,  &losses, &forwards, &messages,
         &bytes,       &duplicates,    &deflations, &deliveries,  &delivered, &skips,  &slow,     &delivery,
-        &spread,      &subscriptions, &commands,   &refusals,    &requests,  &shared, &strays})
+        &spread,      &subscriptions, &commands,   &refusals,    &requests,  &shared, &strays,   &wanted})
     std::move(*family).append_to(out);
 }
 

@@ -23,9 +23,14 @@ constexpr std::size_t most_pieces = 16;
 class PlainLeg final : public Leg {
  public:
   explicit PlainLeg(Socket socket) noexcept : socket_(std::move(socket)) {}
+  /// It goes on as the other did, which has nothing any more.
+  explicit PlainLeg(PlainLeg* other) noexcept
+      : socket_(std::move(other->socket_)),
+        write_flags_(other->write_flags_),
+        read_limit_(other->read_limit_) {}
 
   IoResult read(std::span<std::byte> into) noexcept override {
-    const std::size_t asked = std::min(into.size(), read_limit_);
+    const std::size_t asked = std::min<std::size_t>(into.size(), read_limit_);
     const ssize_t got = recv(socket_.get(), into.data(), asked, 0);
     if (got > 0) {
       const auto bytes = static_cast<std::size_t>(got);
@@ -61,8 +66,10 @@ class PlainLeg final : public Leg {
     return {taken, taken < offered ? IoState::drained : IoState::more};
   }
 
-  void limit_reads(std::size_t bytes) noexcept override { read_limit_ = std::min(bytes, read_bytes); }
-  void cork() noexcept override { write_flags_ |= MSG_MORE; }
+  void limit_reads(std::size_t bytes) noexcept override {
+    read_limit_ = static_cast<std::uint16_t>(std::min(bytes, read_bytes));
+  }
+  void cork() noexcept override { write_flags_ = MSG_NOSIGNAL | MSG_MORE; }
   void uncork() noexcept override {
     write_flags_ = MSG_NOSIGNAL;
     tcp::push(socket_.get());
@@ -79,10 +86,11 @@ class PlainLeg final : public Leg {
 
  private:
   int descriptor() const noexcept override { return socket_.get(); }
-  Socket socket_;
-  int write_flags_ = MSG_NOSIGNAL;
-  std::size_t read_limit_ = read_bytes;
+  [[no_unique_address]] Socket socket_;
+  std::uint16_t write_flags_ = MSG_NOSIGNAL;
+  std::uint16_t read_limit_ = read_bytes;
 };
+static_assert(sizeof(PlainLeg) <= 24, "glibc's smallest block: every session has one or two");
 
 }  // namespace
 
@@ -92,6 +100,12 @@ Socket take_socket(std::unique_ptr<Leg> plain) noexcept {
 
 std::unique_ptr<Leg> make_plain_leg(Socket socket) {
   return std::make_unique<PlainLeg>(std::move(socket));
+}
+
+std::unique_ptr<Leg> rehouse(std::unique_ptr<Leg> leg) {
+  auto* const plain = dynamic_cast<PlainLeg*>(leg.get());
+  if (plain == nullptr) return leg;
+  return std::make_unique<PlainLeg>(plain);
 }
 
 }  // namespace holdfast::net

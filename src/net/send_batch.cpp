@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "net/tcp.hpp"
@@ -14,6 +16,7 @@ namespace {
 
 // Below it the ring costs more than it saves.
 constexpr std::size_t least_for_ring = 4;
+constexpr std::size_t smallest_ring = 64;
 constexpr int most_tries = 1000;
 constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
 
@@ -27,17 +30,19 @@ std::size_t bytes_of(Leg::Pieces pieces) noexcept {
 
 struct SendBatch::Ring {
   io_uring ring{};
+  std::size_t entries;
   bool is_open = false;
   std::vector<msghdr> messages;
   std::vector<iovec> vectors;
 
-  Ring() noexcept {
+  explicit Ring(std::size_t wanted) noexcept : entries(wanted) {
+    const auto size = static_cast<unsigned>(entries);
     io_uring_params params{};
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN;
-    is_open = io_uring_queue_init_params(best_size, &ring, &params) == 0;
+    is_open = io_uring_queue_init_params(size, &ring, &params) == 0;
     if (is_open) return;
     params = {};  // before Linux 6.0
-    is_open = io_uring_queue_init_params(best_size, &ring, &params) == 0;
+    is_open = io_uring_queue_init_params(size, &ring, &params) == 0;
   }
   ~Ring() {
     if (is_open) io_uring_queue_exit(&ring);
@@ -52,8 +57,11 @@ SendBatch::~SendBatch() = default;
 
 bool SendBatch::make_ring() noexcept {
   if (mode_ != Mode::ring) return false;
-  if (ring_ != nullptr) return true;
-  ring_ = std::make_unique<Ring>();
+  // The largest one is 400 KB, which a few subscribers are not worth.
+  const std::size_t entries = std::clamp(std::bit_ceil(jobs_.size()), smallest_ring, best_size);
+  if (ring_ != nullptr && ring_->entries >= entries) return true;
+  ring_.reset();
+  ring_ = std::make_unique<Ring>(entries);
   if (ring_->is_open) return true;
   ring_.reset();
   mode_ = Mode::sends;  // not allowed here: it is not tried again

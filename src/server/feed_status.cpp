@@ -13,6 +13,12 @@ nlohmann::json source_status(const feed::SourceView& seen) {
           {"messages", seen.messages}, {"connects", seen.connects}, {"last_error", seen.last_error}};
 }
 
+nlohmann::json wanted_source(const config::Source& source) {
+  nlohmann::json urls = nlohmann::json::array();
+  for (const config::SourceUrl& each : source.urls) urls.push_back(each.url);
+  return {{"urls", std::move(urls)}, {"upstream", source.upstream}, {"mode", config::to_string(source.mode)}};
+}
+
 std::uint64_t sum(const Lasting& lasting, const feed::FeedState& feed, auto pick) {
   std::uint64_t total = 0;
   for (std::size_t n = 0; n < lasting.workers; ++n) total += pick(feed.cells(n));
@@ -23,12 +29,15 @@ std::uint64_t sum(const Lasting& lasting, const feed::FeedState& feed, auto pick
 
 nlohmann::json feeds_status(const config::Config& config, Lasting& lasting, feed::SourceThread& sources) {
   nlohmann::json told = nlohmann::json::array();
+  if (config.feeds.empty()) return told;
+  const feed::SourceThread::Sources seen = sources.sources(most_sources);
   for (const config::Feed& settings : config.feeds) {
     const feed::FeedState& feed = *lasting.feeds.at(settings.name);
     const metrics::SourceCells& cells = feed.source_cells();
     nlohmann::json connections = nlohmann::json::array();
-    for (const feed::SourceView& each : sources.sources(feed, most_sources))
-      connections.push_back(source_status(each));
+    if (const auto found = seen.find(&feed); found != seen.end()) {
+      for (const feed::SourceView& each : found->second) connections.push_back(source_status(each));
+    }
     const std::uint64_t messages = cells.messages.value();
     const std::uint64_t deliveries = sum(lasting, feed, [](const auto& c) { return c.deliveries.value(); });
     nlohmann::json skips;
@@ -38,11 +47,16 @@ nlohmann::json feeds_status(const config::Config& config, Lasting& lasting, feed
     const double ratio = messages == 0 ? 0 : static_cast<double>(deliveries) / static_cast<double>(messages);
     told.push_back({{"name", settings.name},
                     {"dialect", settings.dialect},
+                    {"channel", settings.channel},
+                    {"on_lag", config::to_string(settings.on_lag)},
+                    {"source", wanted_source(settings.source)},
                     {"subscribers",
                      sum(lasting, feed,
                          [](const auto& c) { return static_cast<std::uint64_t>(c.subscribers.value()); })},
                     {"channels", cells.channels.value()},
                     {"source_connections", cells.connections.value()},
+                    {"source_connections_wanted", cells.wanted.value()},
+                    {"channels_without_source", cells.dark.value()},
                     {"messages_total", messages},
                     {"deliveries_total", deliveries},
                     {"deliveries_per_message", ratio},

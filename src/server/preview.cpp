@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace holdfast::server {
@@ -78,6 +80,49 @@ const char* words(Fate fate) {
   return "";
 }
 
+// What of a feed's settings its clients or its source would notice, "channel, source".
+std::string noticeable_changes(const json& running, const config::Feed& next) {
+  std::vector<std::string> urls;
+  for (const config::SourceUrl& each : next.source.urls) urls.push_back(each.url);
+  const json source = {
+      {"urls", urls}, {"upstream", next.source.upstream}, {"mode", config::to_string(next.source.mode)}};
+  const std::pair<const char*, json> settings[] = {{"dialect", next.dialect},
+                                                   {"channel", next.channel},
+                                                   {"on_lag", config::to_string(next.on_lag)},
+                                                   {"source", source}};
+  std::string changes;
+  for (const auto& [name, value] : settings) {
+    const auto found = running.find(name);
+    if (found != running.end() && *found != value)
+      changes += (changes.empty() ? "" : ", ") + std::string(name);
+  }
+  return changes;
+}
+
+std::string preview_feeds(const config::Config& next, const json& status) {
+  std::map<std::string, json> running;
+  for (const auto& feed : status.value("feeds", json::array())) running[feed.value("name", "")] = feed;
+  std::string lines;
+  for (const config::Feed& feed : next.feeds) {
+    const auto found = running.find(feed.name);
+    if (found == running.end()) {
+      lines += "  + feed " + feed.name + "\n";
+      continue;
+    }
+    const std::string changes = noticeable_changes(found->second, feed);
+    const std::string who = counted(found->second.value("subscribers", 0ULL), "subscriber");
+    const bool ends = found->second.value("channel", feed.channel) != feed.channel;
+    running.erase(found);
+    if (changes.empty()) continue;
+    lines += "  ~ feed " + feed.name + ": " + changes + " changed, " + who + " would " +
+             (ends ? "be closed (channels have other names)" : "stay") + "\n";
+  }
+  for (const auto& [name, feed] : running)
+    lines += "  - feed " + name + ": " + counted(feed.value("subscribers", 0ULL), "subscriber") +
+             " would be closed\n";
+  return lines;
+}
+
 }  // namespace
 
 std::string preview_reload(const config::Config& next, const json& status) {
@@ -98,7 +143,8 @@ std::string preview_reload(const config::Config& next, const json& status) {
     sessions[what] += backend.sessions;
     lines += "  - backend " + name + ": " + counted(backend.sessions, "session") + " " + words(what) + "\n";
   }
-  if (added == 0 && removed.empty()) return "no backend added or removed\n";
+  const std::string feeds = preview_feeds(next, status);
+  if (added == 0 && removed.empty()) return "no backend added or removed\n" + feeds;
   std::string summary;
   for (const auto& [what, number] : sessions) {
     if (number == 0) continue;
@@ -106,7 +152,7 @@ std::string preview_reload(const config::Config& next, const json& status) {
   }
   if (summary.empty() && !removed.empty()) summary = ": no session would move";
   return counted(added, "backend") + " added, " + grouped(removed.size()) + " removed" + summary + "\n" +
-         lines;
+         lines + feeds;
 }
 
 }  // namespace holdfast::server

@@ -68,6 +68,23 @@ std::string upstream_text(const json& upstream) {
   return text;
 }
 
+// "3 open", "2 of 3 open: connection refused": the first trouble that is told.
+std::string sources_text(const json& feed) {
+  const std::uint64_t open = number(feed, "source_connections");
+  const std::uint64_t wanted = number(feed, "source_connections_wanted");
+  if (open >= wanted) return fmt::format("{} source{} open", open, open == 1 ? "" : "s");
+  std::string why;
+  for (const json& source : member(feed, "sources")) {
+    if (why.empty() && source.value("state", "") != "open") why = source.value("last_error", "");
+  }
+  return fmt::format("{} of {} sources open{}{}", open, wanted, why.empty() ? "" : ": ", why);
+}
+
+std::string feed_text(const json& feed) {
+  return fmt::format("feed {:<24} {:>8} subscribers {:>6} channels  {}\n", feed.value("name", ""),
+                     number(feed, "subscribers"), number(feed, "channels"), sources_text(feed));
+}
+
 std::string refused(json results, const char* good) {
   if (results.is_object()) results.erase(good);
   return counts(results);
@@ -88,6 +105,7 @@ std::string status_text(const json& status) {
   for (const json& listener : member(status, "listeners")) text += listener_text(listener);
   for (const json& route : member(status, "routes")) text += route_text(route);
   for (const json& upstream : member(status, "upstreams")) text += upstream_text(upstream);
+  for (const json& feed : member(status, "feeds")) text += feed_text(feed);
   return text;
 }
 

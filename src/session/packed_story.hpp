@@ -1,6 +1,7 @@
 #pragma once
 // What an open session keeps of its Story: one small block; upstream and backend are known from its seat.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,14 +22,14 @@ class PackedStory {
 
  private:
   static constexpr std::size_t parts = 4;  // client, listener, host, path
-  struct Header {
-    std::uint32_t handshake_ms;
-    std::uint32_t ends[parts];  ///< in the text behind this header
+  struct Head {
+    std::array<std::uint32_t, 1 + parts> numbers{};  ///< handshake_ms, then the parts' sizes
+    std::size_t size = 0;                            ///< its own
   };
-  [[nodiscard]] Header header() const noexcept;
+  [[nodiscard]] Head head() const noexcept;
   [[nodiscard]] std::string part(std::size_t number) const;
 
-  std::unique_ptr<char[]> block_;
+  std::unique_ptr<char[]> block_;  ///< numbers, small ones in one byte, then the texts
 };
 
 }  // namespace holdfast::session

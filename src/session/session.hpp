@@ -237,11 +237,7 @@ class Session final : public net::Handler, private Timer {
   // throttling.cpp: clients that send too fast
   /// What the client's rate is now judged by, where there is a limit; null = by nothing.
   [[nodiscard]] Throttle* throttle() noexcept;
-  /// Which rate the next bytes would exceed.
-  [[nodiscard]] std::optional<metrics::RateLimit> excess_of(Throttle& throttle,
-                                                            std::span<const std::byte> next) noexcept;
-  void charge(Throttle& throttle, const ws::Step& step) noexcept;
-  [[nodiscard]] bool counts_as_message(std::uint8_t opcode) const noexcept;
+  [[nodiscard]] Throttle::Pongs kind_of_pongs() const noexcept;
   void too_fast(Throttle& throttle, std::span<const std::byte> rest, metrics::RateLimit limit) noexcept;
   void take_stalled() noexcept;
   void look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept;

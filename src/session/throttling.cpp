@@ -13,36 +13,12 @@
 
 namespace holdfast::session {
 
-namespace {
-
-// The timers tick in 16 ms: less than a twentieth of a second's worth at once could not keep up the rate.
-constexpr std::uint64_t bursts_per_second = 20;
-constexpr std::size_t small_read = 4096 - sizeof(Buffer);
-constexpr std::size_t any_read = net::CipherScratch::capacity;
-
-Rate rate_of(const std::atomic<std::uint64_t>& per_second, const std::atomic<std::uint64_t>& burst) noexcept {
-  Rate rate{per_second.load(std::memory_order_relaxed), burst.load(std::memory_order_relaxed)};
-  rate.burst = std::max(rate.most_at_once(), rate.per_second / bursts_per_second);
-  return rate;
-}
-
-// Small ones, so that little has to be kept for a client that is paused.
-std::size_t read_limit(const Throttle& throttle) noexcept {
-  if (throttle.most_messages.is_limit()) return small_read;
-  const std::uint64_t burst = throttle.most_bytes.per_second / bursts_per_second;
-  return static_cast<std::size_t>(std::clamp<std::uint64_t>(burst, small_read, any_read));
-}
-
-}  // namespace
-
 // While it closes, close_timeout is limit enough.
 Throttle* Session::throttle() noexcept {
   if (phase_ != Phase::open) return nullptr;
   if (throttle_ == nullptr) throttle_ = std::make_unique<Throttle>();
-  throttle_->most_messages = rate_of(route_.max_messages_per_second, route_.message_burst);
-  throttle_->most_bytes = rate_of(route_.max_bytes_per_second, route_.byte_burst);
-  throttle_->mode = route_.rate_mode.load(std::memory_order_relaxed);
-  const std::size_t limit = read_limit(*throttle_);
+  throttle_->take_limits(route_);
+  const std::size_t limit = throttle_->wanted_read_limit();
   if (limit != throttle_->read_limit && client_.leg != nullptr) {
     client_.leg->limit_reads(limit);
     throttle_->read_limit = limit;
@@ -50,38 +26,8 @@ Throttle* Session::throttle() noexcept {
   return throttle_.get();
 }
 
-// Whole messages by their first frame, pings and pongs. Not: the end, and the answers that we asked for.
-bool Session::counts_as_message(std::uint8_t opcode) const noexcept {
-  switch (static_cast<ws::Opcode>(opcode)) {
-    case ws::Opcode::continuation:
-    case ws::Opcode::close:
-      return false;
-    case ws::Opcode::pong:
-      return client_.pings_unanswered == 0;
-    default:
-      return true;
-  }
-}
-
-// Before the walker sees it: what may not be taken yet must come to it again.
-std::optional<metrics::RateLimit> Session::excess_of(Throttle& limited,
-                                                     std::span<const std::byte> next) noexcept {
-  const Tick now = shard_.loop().now();
-  const bool at_frame = client_.walker.at_frame_boundary();
-  const auto opcode = static_cast<std::uint8_t>(std::to_integer<unsigned>(next[0]) & 0xfU);
-  if (at_frame && static_cast<ws::Opcode>(opcode) == ws::Opcode::close) return std::nullopt;
-  // Who is to be closed may end the frame before: a Close can't stand inside one.
-  const bool judges_bytes = at_frame || limited.mode == config::RateMode::pause;
-  if (judges_bytes && !limited.bytes.has_room(limited.most_bytes, now)) return metrics::RateLimit::bytes;
-  if (at_frame && counts_as_message(opcode) && !limited.messages.has_room(limited.most_messages, now))
-    return metrics::RateLimit::messages;
-  return std::nullopt;
-}
-
-void Session::charge(Throttle& limited, const ws::Step& step) noexcept {
-  if (limited.most_bytes.is_limit()) limited.bytes.add(step.size);
-  if (!limited.most_messages.is_limit() || !step.starts_frame) return;
-  if (counts_as_message(static_cast<std::uint8_t>(step.header.opcode))) limited.messages.add(1);
+Throttle::Pongs Session::kind_of_pongs() const noexcept {
+  return client_.pings_unanswered == 0 ? Throttle::Pongs::count : Throttle::Pongs::are_answers;
 }
 
 // All before `rest` has been forwarded.
@@ -110,17 +56,16 @@ void Session::take_stalled() noexcept {
 
 void Session::look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept {
   const bool is_off = !route_.has_rates.load(std::memory_order_relaxed);
-  if (is_off && throttle_->read_limit != any_read && client_.leg != nullptr) {
-    throttle_->read_limit = any_read;
-    client_.leg->limit_reads(any_read);
+  if (is_off && throttle_->read_limit != Throttle::any_read && client_.leg != nullptr) {
+    throttle_->read_limit = Throttle::any_read;
+    client_.leg->limit_reads(Throttle::any_read);
   }
   if (!client_.paused_for(Stop::rate)) return;
   // It is us who don't read.
   last_data_ = client_.last_received = now;
   std::uint32_t left = 0;
-  if (const Throttle* const limited = is_off ? nullptr : throttle(); limited != nullptr) {
-    left = std::max(throttle_->messages.wait_ms(limited->most_messages, now),
-                    throttle_->bytes.wait_ms(limited->most_bytes, now));
+  if (Throttle* const limited = is_off ? nullptr : throttle(); limited != nullptr) {
+    left = limited->wait_ms(now);
   }
   if (left == 0) return lift_throttle();
   wait_ms = std::min(wait_ms, left);

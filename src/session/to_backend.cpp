@@ -25,9 +25,10 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
   };
   while (source.reading == Reading::frames) {
     if (limited != nullptr && position < data.size()) {
-      if (const auto excess = excess_of(*limited, data.subspan(position))) {
+      const auto next = data.subspan(position);
+      if (const auto excess = limited->excess_of(next, source.walker, kind_of_pongs(), shard_.loop().now())) {
         write_run();
-        return too_fast(*limited, data.subspan(position), *excess);
+        return too_fast(*limited, next, *excess);
       }
     }
     const ws::Step step = source.walker.next(data.subspan(position), allowed);
@@ -42,7 +43,7 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
       write_run();
       return refuse(client, Reason::too_many_fragments);
     }
-    if (limited != nullptr) charge(*limited, step);
+    if (limited != nullptr) limited->charge(step, kind_of_pongs());
     count(client, step);
     if (step.kind == ws::StepKind::control) {
       const auto frame = data.subspan(position, step.size);

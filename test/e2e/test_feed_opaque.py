@@ -1,4 +1,5 @@
 """Feeds without a dialect: one source connection, and everybody gets everything."""
+import copy
 import json
 
 import feeds
@@ -216,6 +217,50 @@ def test_a_feed_that_a_reload_takes_away_ends_its_clients_and_its_source(start, 
     harness.eventually(lambda: crowd.alive() == 0, what="every client's end")
     assert set(crowd.codes) == {1012}
     market.wait_live(0)
+
+
+def test_clients_of_a_feed_that_goes_are_served_until_their_turn(start, source, followers):
+    """Story: all heard nothing from the reload on, and were closed one by one over the time of a drain."""
+    market = source()
+    made = feeds.config(market, workers=1, shutdown_timeout="3s")
+    proxy = start(made)
+    crowd = followers(proxy, 10)
+    market.wait_live(1)
+    removed = copy.deepcopy(made)
+    removed["feeds"][0]["name"] = removed["routes"][0]["feed"] = "other"
+    with market.counting(rate=100) as counter:
+        crowd.wait(20)
+        proxy.reload(removed)
+        harness.eventually(lambda: crowd.alive() == 0, what="every client's end")
+    assert counter.last > 200
+    assert set(crowd.codes) == {1012}
+    assert all(feeds.consecutive(numbers) for numbers in crowd.heard)
+    lasts = [numbers[-1] for numbers in crowd.heard]
+    assert max(lasts) - min(lasts) > 150
+    market.wait_live(0)
+
+
+def test_a_feed_that_goes_and_comes_back_keeps_its_source(start, source):
+    market = source()
+    made = feeds.config(market, workers=1, shutdown_timeout="3s")
+    proxy = start(made)
+    removed = copy.deepcopy(made)
+    removed["feeds"][0]["name"] = removed["routes"][0]["feed"] = "other"
+    with feeds.follow(proxy) as first, feeds.follow(proxy) as second:
+        feeds.subscribers(proxy, 2)
+        market.wait_live(1)
+        proxy.reload(removed)
+        assert first.close_code() == 1012
+        proxy.reload(made)
+        with feeds.follow(proxy) as late:
+            feeds.subscribers(proxy, 2)
+            market.publish(None, {"n": 1})
+            assert feeds.number(second) == feeds.number(late) == 1
+            assert second.close_code() == 1012
+            feeds.subscribers(proxy, 1)
+            market.publish(None, {"n": 2})
+            assert feeds.number(late) == 2
+            assert len(market.connections) == 1
 
 
 def test_status_tells_of_a_feed_its_subscribers_and_its_source(start, source, followers):

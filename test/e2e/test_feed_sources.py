@@ -1,4 +1,5 @@
 """Where a feed's messages come from: two sources that say the same, an upstream's backends, old connections."""
+import json
 import threading
 import time
 
@@ -160,3 +161,47 @@ def test_connections_that_rotate_stay_with_their_urls(start, source, mode):
             assert bool(second.live()) == (mode == "redundant") or n < 20
         counted = proxy.metric("holdfast_feed_source_connects_total", feed="ticker", result="ok")
         assert counted >= (3 if mode == "standby" else 6)
+
+
+def test_a_feed_is_up_while_an_old_connection_serves_although_the_new_source_cant_be_had(start, source):
+    """Story: a reload to a source that refused everybody told of a feed that was down, while its clients got all."""
+    market, dead = source(), source()
+    dead.kill()
+    config = feeds.config(market)
+    proxy = start(config)
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        feeds.counted(proxy, "holdfast_feed_source_up", 1)
+        config["feeds"][0]["source"]["urls"] = [dead.url]
+        told = harness.run("check", "-c", written(proxy, config), "--against", f"http://{proxy.admin_address}")
+        assert "~ feed ticker: source changed, 1 subscriber would stay" in told.stdout
+        proxy.reload(config)
+        feeds.counted(proxy, "holdfast_feed_source_connections_wanted", 2)
+        harness.eventually(lambda: proxy.metric("holdfast_feed_source_connects_total", feed="ticker", result="failed") > 1)
+        assert proxy.metric("holdfast_feed_source_up", feed="ticker") == 1
+        market.publish(None, {"n": 1})
+        assert feeds.number(client) == 1
+        text = harness.run("status", "--admin", f"http://{proxy.admin_address}").stdout
+        line = next(line for line in text.splitlines() if line.startswith("feed ticker"))
+        assert "1 subscribers" in line and "1 of 2 sources open: connect to" in line
+        market.kill()
+        feeds.counted(proxy, "holdfast_feed_source_up", 0)
+
+
+def written(proxy, config):
+    file = proxy.folder / "next.json"
+    file.write_text(json.dumps(config))
+    return file
+
+
+def test_a_source_may_have_a_name_and_one_that_is_unknown_is_left_for_the_next(start, source):
+    market = source()
+    config = feeds.config(market)
+    port = market.url.rstrip("/").rsplit(":", 1)[1]
+    config["feeds"][0]["source"]["urls"] = ["ws://absent.invalid:1/", f"ws://localhost:{port}/"]
+    proxy = start(config)
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        assert "absent.invalid" in proxy.log()
+        market.publish(None, {"n": 1})
+        assert feeds.number(client) == 1

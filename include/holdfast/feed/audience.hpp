@@ -22,6 +22,10 @@
 #include "holdfast/net/send_batch.hpp"
 #include "holdfast/session/shard.hpp"
 
+namespace holdfast::session {
+struct Throttle;
+}
+
 namespace holdfast::feed {
 
 class Subscriber;
@@ -74,14 +78,19 @@ class Audience final : public session::Guest, private Timer {
   /// For the source; `channel` null: no channel's. False: it is lost.
   bool forward(FeedState& feed, Channel* channel, ws::Opcode opcode, std::vector<std::byte> message) noexcept;
   [[nodiscard]] bool publish(Channel& channel, std::vector<std::byte> message, Origin origin) noexcept;
-  [[nodiscard]] bool ask(FeedState& feed, Handle who, Question question) noexcept;
+  [[nodiscard]] bool ask(const Subscriber& who, Question question) noexcept;
   void renew(Channel& channel) noexcept;
   [[nodiscard]] Origin next_origin() noexcept;
   [[nodiscard]] const std::shared_ptr<const dialect::Dialect>& dialect(FeedState& feed);
   [[nodiscard]] dialect::Scratch& scratch() noexcept { return scratch_; }
   /// It has something to get: it is served at the end of this turn, or of the next one.
   void serve(Subscriber& subscriber) { waiting_.push_back(&subscriber); }
-  void retire(Handle handle) { retired_.push_back(handle); }
+  void retire(const Subscriber& subscriber);
+  /// Made when there is none; few routes limit rates, so it is kept here and not by each subscriber.
+  [[nodiscard]] session::Throttle& throttle(const Subscriber& subscriber);
+  void forget_throttle(const Subscriber& subscriber) noexcept;
+  /// Its place among all, for what is not to happen to all at once.
+  [[nodiscard]] std::uint32_t number_of(const Subscriber& subscriber) const noexcept;
 
   /// What a subscriber at `from` of this channel gets next; the same for all that are there.
   struct Helping {
@@ -133,6 +142,7 @@ class Audience final : public session::Guest, private Timer {
   Origin latest_origin_ = 0;
   Unpacker unpacker_;
   std::unique_ptr<Slab<Subscriber>> subscribers_;
+  std::unordered_map<const Subscriber*, std::unique_ptr<session::Throttle>> throttles_;
   std::vector<Subscriber*> waiting_;
   std::vector<Subscriber*> serving_;
   struct Served;

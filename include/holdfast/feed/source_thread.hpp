@@ -22,6 +22,7 @@
 
 namespace holdfast::feed {
 
+class Resolver;
 class Station;
 
 /// How sources with wss:// URLs are spoken to; an Error names what is wrong with the file.
@@ -79,15 +80,19 @@ class SourceThread final : public HubPort {
   [[nodiscard]] bool ask(FeedState& feed, Question question) noexcept override;
   void renew(FeedState& feed, ChannelId channel) noexcept override;
 
-  /// Of one feed, up to `most`; waits for the thread's answer, a second at most.
-  [[nodiscard]] std::vector<SourceView> sources(const FeedState& feed, std::size_t most);
+  /// Up to `most` of each feed; waits for the thread's answer, a second at most: then there are none.
+  using Sources = std::map<const FeedState*, std::vector<SourceView>>;
+  [[nodiscard]] Sources sources(std::size_t most);
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
+  [[nodiscard]] Resolver& resolver() noexcept { return *resolver_; }
   [[nodiscard]] const Surroundings& surroundings() const noexcept { return surroundings_; }
   [[nodiscard]] const std::vector<Audience*>& audiences() const noexcept { return audiences_; }
 
  private:
   void tick();
+  [[nodiscard]] Station* station_of(const FeedState& feed);  ///< also of one that leaves
+  [[nodiscard]] std::unique_ptr<Station> take_station(const FeedState& feed);
   /// Within the thread: runs `act(station)`, unless the feed is gone.
   template <class Act>
   void at_station(FeedState& feed, Act act);
@@ -99,7 +104,14 @@ class SourceThread final : public HubPort {
   std::vector<Audience*> audiences_;
   boost::asio::io_context io_{1};
   boost::asio::steady_timer ticker_{io_};
+  std::unique_ptr<Resolver> resolver_;
   std::map<const FeedState*, std::unique_ptr<Station>> stations_;
+  /// Of feeds that a reload has removed: they serve until the last of their subscribers had his turn.
+  struct Leaving {
+    std::unique_ptr<Station> station;
+    TimePoint ends_at;
+  };
+  std::map<const FeedState*, Leaving> leaving_;
   std::thread thread_;
 };
 

@@ -63,7 +63,7 @@ class SendBatch {
   void send_by_ring() noexcept;
 
   Mode mode_;
-  std::unique_ptr<Ring> ring_;  ///< made when it is first of use
+  std::unique_ptr<Ring> ring_;  ///< made when it is first of use, and anew when it is too small
   std::vector<Job> jobs_;
   std::vector<std::span<const std::byte>> pieces_;
 };

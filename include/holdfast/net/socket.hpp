@@ -43,7 +43,7 @@ class Socket {
   Socket() = default;
   explicit Socket(int descriptor) noexcept : descriptor_(descriptor) {}
   Socket(Socket&& other) noexcept
-      : descriptor_(std::exchange(other.descriptor_, -1)), budget_(std::exchange(other.budget_, nullptr)) {}
+      : budget_(std::exchange(other.budget_, nullptr)), descriptor_(std::exchange(other.descriptor_, -1)) {}
   Socket& operator=(Socket&& other) noexcept;
   ~Socket() { reset(); }
 
@@ -53,8 +53,8 @@ class Socket {
   void reset() noexcept;
 
  private:
-  int descriptor_ = -1;
   DescriptorBudget* budget_ = nullptr;
+  int descriptor_ = -1;  ///< last: a leg has something of its own behind it
 };
 
 /// Raises the soft limit of open files to the hard one; returns the limit in force.
@@ -88,5 +88,8 @@ void set_no_delay(const Socket& socket) noexcept;
 [[nodiscard]] Result<void> write_first(int descriptor, std::string_view bytes);
 
 [[nodiscard]] std::unique_ptr<Leg> make_plain_leg(Socket socket);
+/// The same leg in a block of the calling thread: among the short-lived blocks of the thread that has made
+/// it, one that lives for hours keeps a page. Others than plain ones stay as they are.
+[[nodiscard]] std::unique_ptr<Leg> rehouse(std::unique_ptr<Leg> leg);
 
 }  // namespace holdfast::net

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -33,4 +34,31 @@ TEST_CASE("objects keep their address while the slab grows, and a visitor may de
   });
   CHECK(sum == 500 * 501 / 2);
   CHECK(slab.size() == 0);
+}
+
+TEST_CASE("an object's handle is known from the object") {
+  Slab<std::string> slab;
+  std::vector<Handle> handles;
+  for (int n = 0; n < 200; ++n) handles.push_back(slab.create(std::to_string(n)).second);
+  slab.destroy(handles[70]);
+  handles[70] = slab.create("again").second;
+  for (const Handle& each : handles) CHECK(slab.handle_of(*slab.find(each)) == each);
+}
+
+TEST_CASE("who can't be made takes no slot") {
+  struct Picky {
+    explicit Picky(bool throws) : text(64, 'x') {
+      if (throws) throw std::runtime_error("not this one");
+    }
+    std::string text;  // it has overwritten the slot by then
+  };
+  Slab<Picky> slab;
+  const Handle first = slab.create(false).second;
+  for (int n = 0; n < 3; ++n) CHECK_THROWS((void)slab.create(true));
+  CHECK(slab.size() == 1);
+  std::vector<Handle> others;
+  for (int n = 0; n < 200; ++n) others.push_back(slab.create(false).second);
+  CHECK(slab.size() == 201);
+  for (const Handle& each : others) CHECK(slab.find(each)->text.size() == 64);
+  CHECK(slab.find(first) != nullptr);
 }

@@ -69,6 +69,35 @@ TEST_CASE("without a change of backends there is little to say") {
                 old_stays) == "1 backend added, 0 removed\n  + backend chat/x.test:1\n");
 }
 
+TEST_CASE("feeds that come, go and change are told with their subscribers") {
+  config::test::FakeWorld world;
+  const auto result = world.load(R"({"listeners": [{"bind": "127.0.0.1:1"}], "feeds": [
+      {"name": "new", "source": {"urls": ["ws://s.test/"]}},
+      {"name": "same", "source": {"urls": ["ws://s.test/"]}},
+      {"name": "moved", "source": {"urls": ["ws://t.test/"]}, "on_lag": "conflate"},
+      {"name": "renamed", "source": {"urls": ["ws://s.test/"]}, "channel": "$room"},
+      {"name": "untold", "source": {"urls": ["ws://s.test/"]}}],
+    "routes": [{"path": "/:room", "feed": "renamed"}]})");
+  REQUIRE_MESSAGE(result.config, config::check_report(result));
+  const auto feed = [](const char* name, std::uint64_t subscribers) {
+    return json{{"name", name},
+                {"subscribers", subscribers},
+                {"dialect", "opaque"},
+                {"channel", ""},
+                {"on_lag", "disconnect"},
+                {"source", {{"urls", {"ws://s.test/"}}, {"upstream", ""}, {"mode", "standby"}}}};
+  };
+  const json status = {{"feeds",
+                        {feed("same", 5), feed("moved", 1), feed("renamed", 1200), feed("gone", 7),
+                         json{{"name", "untold"}}}}};
+  CHECK(preview_reload(*result.config, status) ==
+        "no backend added or removed\n"
+        "  + feed new\n"
+        "  ~ feed moved: on_lag, source changed, 1 subscriber would stay\n"
+        "  ~ feed renamed: channel changed, 1,200 subscribers would be closed (channels have other names)\n"
+        "  - feed gone: 7 subscribers would be closed\n");
+}
+
 TEST_CASE("a status that is not what we know is no reason to fail") {
   config::test::FakeWorld world;
   const auto result = world.load(config::test::with(""));

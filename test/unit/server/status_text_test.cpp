@@ -44,6 +44,18 @@ TEST_CASE("refusals are told with their reasons, and everything else that is wro
   }
 }
 
+TEST_CASE("a feed has one line, with what keeps its sources from being open") {
+  const json status = json::parse(R"({"feeds": [
+    {"name": "ticker", "subscribers": 900, "channels": 1, "source_connections": 1, "source_connections_wanted": 1},
+    {"name": "chat", "subscribers": 12, "channels": 3, "source_connections": 1, "source_connections_wanted": 3,
+     "sources": [{"state": "open", "last_error": "an old one"}, {"state": "waiting", "last_error": "refused"},
+                 {"state": "connecting", "last_error": "later"}]}]})");
+  CHECK(status_text(status) ==
+        "holdfast ?, generation 0, up 0 s\n"
+        "feed ticker                        900 subscribers      1 channels  1 source open\n"
+        "feed chat                           12 subscribers      3 channels  1 of 3 sources open: refused\n");
+}
+
 TEST_CASE("a status of an older proxy has less, one of something else is refused") {
   CHECK(status_text(json::object()) == "holdfast ?, generation 0, up 0 s\n");
   CHECK_THROWS_AS((void)status_text(json::array()), json::exception);

@@ -1,0 +1,160 @@
+// Both ways of sending must come to the same; which one a kernel allows differs.
+
+#include "holdfast/net/send_batch.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "unit/net/pair.hpp"
+
+namespace holdfast::net::test {
+namespace {
+
+/// Clients of one thread, and what each was sent.
+class Crowd {
+ public:
+  explicit Crowd(std::size_t size) {
+    while (peers.size() < size) add(tcp_pair());
+  }
+  void add(Pair pair) {
+    const int descriptor = pair.theirs.get();
+    peers.emplace_back(make_plain_leg(std::move(pair.theirs)), descriptor);
+    legs.push_back(make_plain_leg(std::move(pair.ours)));
+  }
+  std::vector<Peer> peers;
+  std::vector<std::unique_ptr<Leg>> legs;
+};
+
+// Until that much is here, or the end.
+std::string read_all(Peer& peer, std::size_t size) {
+  std::string text;
+  while (text.size() < size && !peer.ended()) text += peer.read_some();
+  return text;
+}
+
+std::vector<IoResult> run(SendBatch& batch) {
+  std::vector<IoResult> results;
+  batch.run([&](std::size_t number, IoResult result) {
+    CHECK(number == results.size());
+    results.push_back(result);
+  });
+  CHECK(batch.size() == 0);
+  return results;
+}
+
+void each_gets_its_own(SendBatch& batch, std::size_t size) {
+  CAPTURE(size);
+  Crowd crowd(size);
+  std::vector<std::string> said;
+  for (std::size_t n = 0; n < size; ++n) said.push_back("for number " + std::to_string(n) + ".");
+  for (std::size_t n = 0; n < size; ++n) {
+    const std::span<const std::byte> all = bytes_of(said[n]);
+    // Some in one piece, some in several.
+    std::vector<std::span<const std::byte>> pieces{all};
+    if (n % 3 == 1) pieces = {all.first(4), all.subspan(4)};
+    if (n % 3 == 2) pieces = {all.first(1), all.subspan(1, 1), all.subspan(2)};
+    batch.add(*crowd.legs[n], pieces);
+  }
+  CHECK(batch.size() == size);
+  const std::vector<IoResult> results = run(batch);
+  REQUIRE(results.size() == size);
+  for (std::size_t n = 0; n < size; ++n) {
+    CHECK(results[n].bytes == said[n].size());
+    CHECK(results[n].state == IoState::more);
+    CHECK(read_all(crowd.peers[n], said[n].size()) == said[n]);
+  }
+}
+
+void the_full_and_the_dead_are_told_from_the_others(SendBatch& batch) {
+  Crowd crowd(6);
+  crowd.add(tcp_pair(4096, 4096));  // reads nothing
+  crowd.peers[2].abort();
+  const std::size_t dead = 2;
+  const std::size_t full = 6;
+  REQUIRE(crowd.legs[dead]->discard() != IoState::more);  // the reset is here
+  std::string large;
+  while (large.size() < 4UL << 20) large += std::to_string(large.size()) + " ";
+  const std::string small = "small";
+  const std::span<const std::byte> much = bytes_of(large);
+  const std::array<std::span<const std::byte>, 2> halves{much.first(1'000), much.subspan(1'000)};
+  const std::array<std::span<const std::byte>, 1> little{bytes_of(small)};
+  for (std::size_t n = 0; n < crowd.legs.size(); ++n) {
+    if (n == full) {
+      batch.add(*crowd.legs[n], halves);
+    } else {
+      batch.add(*crowd.legs[n], little);
+    }
+  }
+  std::vector<IoResult> results = run(batch);
+  const std::size_t taken = results[full].bytes;
+  for (std::size_t n = 0; n < crowd.legs.size(); ++n) {
+    CAPTURE(n);
+    if (n == dead) {
+      CHECK(results[n].state == IoState::failed);
+      CHECK(results[n].bytes == 0);
+    } else if (n == full) {
+      CHECK(results[n].state == IoState::drained);
+      CHECK(taken > 0);
+      CHECK(taken < large.size());
+    } else {
+      CHECK(results[n].bytes == small.size());
+      CHECK(read_all(crowd.peers[n], small.size()) == small);
+    }
+  }
+  // What it is given next goes on where the part has ended.
+  const std::array<std::span<const std::byte>, 1> rest{much.subspan(taken)};
+  for (std::size_t n = 0; n < crowd.legs.size(); ++n) {
+    if (n != dead) batch.add(*crowd.legs[n], n == full ? rest : little);
+  }
+  results = run(batch);
+  CHECK(results.back().state == IoState::drained);
+  const std::size_t sum = taken + results.back().bytes;
+  const bool is_contiguous = read_all(crowd.peers[full], sum) == large.substr(0, sum);
+  CHECK(is_contiguous);
+}
+
+TEST_SUITE("send batch") {
+  TEST_CASE("each leg gets its own bytes, with a ring and without, however many there are") {
+    for (const auto mode : {SendBatch::Mode::sends, SendBatch::Mode::ring}) {
+      CAPTURE(static_cast<int>(mode));
+      SendBatch batch(mode);
+      // Too few for a ring, enough for one, too many for that one, few again.
+      for (const std::size_t size : {1UL, 3UL, 4UL, 63UL, 200UL, 5UL}) each_gets_its_own(batch, size);
+      if (mode == SendBatch::Mode::sends) CHECK(batch.mode() == SendBatch::Mode::sends);
+      if (batch.mode() != mode) MESSAGE("this kernel allows no io_uring: only sends were tested");
+    }
+  }
+
+  TEST_CASE("a full leg has taken a part, a dead one has failed, the others know nothing of it") {
+    for (const auto mode : {SendBatch::Mode::sends, SendBatch::Mode::ring}) {
+      CAPTURE(static_cast<int>(mode));
+      SendBatch batch(mode);
+      the_full_and_the_dead_are_told_from_the_others(batch);
+    }
+  }
+
+  TEST_CASE("legs that are not bare are served within the same batch") {
+    for (const auto mode : {SendBatch::Mode::sends, SendBatch::Mode::ring}) {
+      CAPTURE(static_cast<int>(mode));
+      SendBatch batch(mode);
+      Crowd crowd(5);
+      Pair pair = tcp_pair();
+      const int descriptor = pair.theirs.get();
+      auto server = make_tls_server_leg(std::move(pair.ours), *identity().server);
+      auto client = make_tls_client_leg(std::move(pair.theirs), *identity().client, "localhost");
+      shake_hands(*server, *client);
+      crowd.legs.insert(crowd.legs.begin() + 2, std::move(server));
+      crowd.peers.emplace(crowd.peers.begin() + 2, std::move(client), descriptor);
+      const std::string said = "in the clear or not";
+      const std::array<std::span<const std::byte>, 1> whole{bytes_of(said)};
+      for (auto& leg : crowd.legs) batch.add(*leg, whole);
+      for (const IoResult& result : run(batch)) CHECK(result.bytes == said.size());
+      for (Peer& peer : crowd.peers) CHECK(read_all(peer, said.size()) == said);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::net::test
