@@ -79,7 +79,7 @@ void join(Visitor& v, Join& j) {
 
 void describe_feed(Visitor& v, Feed& f) {
   v.text({"name", Presence::required}, f.name, check_feed_name);
-  v.object({"source", Presence::required}, [&](Visitor& inner) { source(inner, f.source); });
+  v.object({"source"}, [&](Visitor& inner) { source(inner, f.source); });
   v.text({"dialect"}, f.dialect, check_file);
   v.text({"channel"}, f.channel, check_channel_template);
   join(v, f.join);

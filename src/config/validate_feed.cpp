@@ -27,7 +27,8 @@ std::vector<std::string> names_in(const Feed& feed) {
 
 void check_source(const Config& config, const Feed& feed, const std::string& place, Problems& problems) {
   const Source& source = feed.source;
-  if (source.urls.empty() == source.upstream.empty() && !problems.has(place + ".urls"))
+  const bool may_be_none = feed.dialect != "opaque" && source.upstream.empty();  // the dialect says
+  if (source.urls.empty() == source.upstream.empty() && !may_be_none && !problems.has(place + ".urls"))
     problems.error(place, "must have either urls or upstream");
   if (!source.upstream.empty() && config.find_upstream(source.upstream) == nullptr)
     problems.error(place + ".upstream",

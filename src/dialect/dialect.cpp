@@ -112,6 +112,16 @@ bool Dialect::answers_commands() const noexcept {
     return each.what == SourceDo::ack || each.what == SourceDo::response;
   });
 }
+bool Dialect::asks_for(std::string_view key) const noexcept {
+  return std::ranges::any_of(rules_->subscribe,
+                             [&](const CommandRule& each) { return fits(each.match, key); });
+}
+bool Dialect::needs_source() const noexcept {
+  const bool speaks = std::ranges::any_of(rules_->client, [](const ClientRule& each) {
+    return each.what == ClientDo::request || (each.what == ClientDo::publish && each.via == Via::upstream);
+  });
+  return speaks || !rules_->subscribe.empty() || rules_->unknown_client == Unknown::forward || rules_->opaque;
+}
 bool Dialect::has_slices() const noexcept {
   return std::ranges::any_of(rules_->source, [](const SourceRule& each) { return each.slice != no_slot; });
 }
@@ -123,6 +133,9 @@ bool Dialect::has_sub_ids() const noexcept {
 bool Dialect::has_snapshots() const noexcept {
   return std::ranges::any_of(rules_->source,
                              [](const SourceRule& each) { return each.what == SourceDo::snapshot; });
+}
+bool Dialect::tells_presence() const noexcept {
+  return rules_->presence.has_value();
 }
 bool Dialect::replies_per_key(RuleIndex rule) const noexcept {
   return rule < rules_->client.size() && rules_->client[rule].one_per_key;

@@ -127,6 +127,7 @@ void Audience::add(Channel& channel, Subscriber& subscriber, std::uint32_t subsc
   subscriber.subscriptions_[subscription].place = static_cast<std::uint32_t>(channel.followers.size());
   channel.followers.push_back({&subscriber, subscription});
   channel.feed.cells(shard_.surroundings().pump_thread).subscriptions.add(1);
+  note_count(channel);
 }
 
 void Audience::remove(Channel& channel, std::uint32_t place) noexcept {
@@ -135,7 +136,14 @@ void Audience::remove(Channel& channel, std::uint32_t place) noexcept {
   moved.who->subscriptions_[moved.subscription].place = place;
   channel.followers.pop_back();
   channel.feed.cells(shard_.surroundings().pump_thread).subscriptions.add(-1);
+  note_count(channel);
   if (channel.followers.empty()) note_left(channel);
+}
+
+void Audience::note_count(Channel& channel) {
+  if (channel.is_counted || !dialect(channel.feed)->tells_presence()) return;
+  channel.is_counted = true;
+  counted_.push_back(&channel);
 }
 
 void Audience::note_left(Channel& channel) {
@@ -230,6 +238,7 @@ void Audience::take(Opened& opened) noexcept {
   const std::vector<Channel::Follower> followers = channel.followers;
   for (const Channel::Follower& each : followers) each.who->opened(each.subscription);
   if (channel.followers.empty()) note_left(channel);
+  note_count(channel);
   if (!armed()) shard_.loop().timers().arm(*this, shard_.loop().now() + trim_period_ms);
 }
 
@@ -410,6 +419,10 @@ void Audience::on_turn_end() noexcept {
     trim(*each, turn_time_);
   }
   grown_.clear();
+  for (Channel* const each : std::exchange(counted_, {})) {
+    each->is_counted = false;
+    if (each->id != 0 && !each->is_orphan) hub_.count(each->feed, each->id, index_, each->followers.size());
+  }
   for (Channel* const each : std::exchange(left_, {})) drop_if_empty(*each);
   for (const Handle handle : retired_) {
     Subscriber* const subscriber = subscribers_->find(handle);

@@ -10,8 +10,12 @@ Sequence joining_point(const Log& log, const config::Join& join) noexcept {
       break;
     case config::JoinKind::snapshot:
       return log.latest_snapshot();
-    case config::JoinKind::last:
-      return log.end() - std::min<Sequence>(join.last, log.size());
+    case config::JoinKind::last: {
+      Sequence point = log.end();
+      for (std::uint32_t left = join.last; left != 0 && point != log.begin();)
+        left -= log.at(--point).kind == FrameKind::aside ? 0 : 1;
+      return point;
+    }
   }
   return log.end();
 }

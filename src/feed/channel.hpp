@@ -28,6 +28,7 @@ struct Channel {
   std::vector<Follower> followers;
   bool is_listed_as_left = false;
   bool is_grown = false;
+  bool is_counted = false;  ///< listed in Audience::counted_
   TimePoint renewed_at;    ///< when a snapshot was last asked for
   bool is_orphan = false;  ///< the hub knows it no more
   struct Said {

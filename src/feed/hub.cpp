@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
+#include <numeric>
 #include <utility>
 
 namespace holdfast::feed {
@@ -14,6 +15,8 @@ ChannelId next_id() {
   static std::atomic<ChannelId> latest{0};
   return latest.fetch_add(1, std::memory_order_relaxed) + 1;
 }
+
+constexpr std::chrono::seconds between_presences{1};
 
 }  // namespace
 
@@ -109,6 +112,7 @@ void Hub::want(const std::string& key, const std::string& lane, std::size_t audi
     if (dialect_->has_sub_ids()) made->sub_id = dialect::Dialect::stable_sub_id(key);
     made->rules = rules_of(settings_, dialect_->settings_for(key));
     made->wanted_by.resize(audiences_);
+    made->followers.resize(audiences_);
     made->left_at = now;
     found = channels_.emplace(key, std::move(made)).first;
     by_id_[found->second->id] = found->second.get();
@@ -149,7 +153,26 @@ void Hub::leave(ChannelId id, std::size_t audience, TimePoint now) {
   Channel* const channel = find(id);
   if (channel == nullptr || channel->wanted_by[audience] == 0) return;
   channel->wanted_by[audience] = 0;
+  channel->followers[audience] = 0;
   if (--channel->wanting == 0) channel->left_at = now;
+}
+
+void Hub::count(ChannelId id, std::size_t audience, std::size_t followers) {
+  Channel* const channel = find(id);
+  if (channel != nullptr && channel->wanted_by[audience] != 0) channel->followers[audience] = followers;
+}
+
+void Hub::tell_presence(Channel& channel, TimePoint now) {
+  const std::size_t present =
+      std::accumulate(channel.followers.begin(), channel.followers.end(), std::size_t{0});
+  if (present == channel.told_followers || now - channel.told_at < between_presences) return;
+  channel.told_followers = present;
+  channel.told_at = now;
+  dialect::ReplyValues values;
+  values.key = channel.key;
+  values.count = present;
+  for (const std::string& text : dialect_->render_reply(dialect::no_rule, dialect::Reply::presence, values))
+    came(channel, {ws::Opcode::text, std::as_bytes(std::span(text)), now, FrameKind::aside});
 }
 
 void Hub::came(Channel& channel, const Writer::Message& message) {
@@ -186,12 +209,15 @@ void Hub::publish() {
 }
 
 void Hub::tick(TimePoint now) {
+  const bool tells = dialect_->tells_presence();
   for (auto each = channels_.begin(); each != channels_.end();) {
     Channel& channel = *each->second;
     channel.log.trim(channel.rules.retention, now);
+    if (tells) tell_presence(channel, now);
     const bool is_over = channel.wanting == 0 && now - channel.left_at >= settings_.linger;
     each = is_over ? erase(each) : std::next(each);
   }
+  publish();
 }
 
 Hub::Channel* Hub::find(ChannelId id) noexcept {

@@ -136,6 +136,11 @@ void SourceThread::leave(FeedState& feed, ChannelId channel, std::size_t audienc
   at_station(feed, [=](Station& station) { station.hub().leave(channel, audience, Clock::now()); });
 }
 
+void SourceThread::count(FeedState& feed, ChannelId channel, std::size_t audience,
+                         std::size_t followers) noexcept {
+  at_station(feed, [=](Station& station) { station.hub().count(channel, audience, followers); });
+}
+
 void SourceThread::renew(FeedState& feed, ChannelId channel) noexcept {
   at_station(feed, [=](Station& station) { station.renew(channel); });
 }

@@ -32,7 +32,13 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     hub_.apply(feed.settings, feed.dialect, now);
     set_limits();
     if (is_same) return;
-    for (const auto& trunk : trunks_) trunk->replace();
+    if (!has_source()) {
+      while (!trunks_.empty()) close(trunks_.begin());
+    } else if (trunks_.empty()) {
+      hub_.for_each([this](Hub::Channel& each) { open_source(each); });
+    } else {
+      for (const auto& trunk : trunks_) trunk->replace();
+    }
   }
   void tick(TimePoint now) override {
     for (const auto& trunk : trunks_) trunk->tick(now);
@@ -48,10 +54,10 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
   void forward(ChannelId id, ws::Opcode, std::span<const std::byte> message) override {
     Hub::Channel* const channel = hub_.find(id);
     if (id != 0 && channel == nullptr) return;
-    Trunk& trunk = channel == nullptr ? any() : *trunk_of(*channel);
+    Trunk* const trunk = channel == nullptr ? any() : trunk_of(*channel);
     metrics::SourceCells& cells = hub_.feed().source_cells();
     const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
-    (trunk.forward(text) ? cells.forwarded : cells.forwards_dropped).add();
+    (trunk != nullptr && trunk->forward(text) ? cells.forwarded : cells.forwards_dropped).add();
   }
   void publish(ChannelId id, const Writer::Message& message) override {
     Hub::Channel* const channel = hub_.find(id);
@@ -60,14 +66,15 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     hub_.publish();
   }
   void ask(Question&& question) override {
-    any().note_use(Clock::now());
+    if (Trunk* const trunk = any()) trunk->note_use(Clock::now());
     const std::size_t before = requests_.size();
     requests_.ask(std::move(question), Clock::now());
     if (requests_.size() == before) hub_.feed().source_cells().shared.add();
   }
   void renew(ChannelId id) override {
     Hub::Channel* const channel = hub_.find(id);
-    if (channel != nullptr) trunk_of(*channel)->renew(*channel);
+    Trunk* const trunk = channel == nullptr ? nullptr : trunk_of(*channel);
+    if (trunk != nullptr) trunk->renew(*channel);
   }
   [[nodiscard]] std::vector<SourceView> views(std::size_t most) const override {
     std::vector<SourceView> seen;
@@ -86,6 +93,7 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
 
   // Hub::Host
   void open_source(Hub::Channel& channel) override {
+    if (!has_source()) return hub_.confirm(channel);
     const std::uint32_t most = limit_of(hub_.settings().source.limits.subscriptions_per_connection,
                                         hub_.dialect()->limits().keys_per_connection);
     const auto free = std::ranges::find_if(trunks_, [&](const auto& each) {
@@ -149,7 +157,16 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     const std::unique_ptr<Trunk> gone = std::move(*which);
     return trunks_.erase(which);
   }
-  Trunk& any() { return trunks_.empty() ? open({}) : *trunks_.front(); }
+  // Null: the feed has no source.
+  Trunk* any() {
+    if (trunks_.empty() && has_source()) return &open({});
+    return trunks_.empty() ? nullptr : trunks_.front().get();
+  }
+  // Rooms need none.
+  [[nodiscard]] bool has_source() const noexcept {
+    const config::Source& source = hub_.settings().source;
+    return !source.urls.empty() || !source.upstream.empty();
+  }
   [[nodiscard]] Trunk* trunk_of(const Hub::Channel& channel) {
     const auto found = std::ranges::find_if(trunks_, [&](const auto& each) { return each->has(channel); });
     return found == trunks_.end() ? nullptr : found->get();

@@ -65,6 +65,7 @@ void Trunk::add(Hub::Channel& channel, TimePoint now) {
   place.since = now;
   for (auto& [slot, talk] : talks_) talk->words.subscribe(channel.key);
   run_at(now + gathering);
+  if (!owner_.hub().dialect()->asks_for(channel.key)) owner_.hub().confirm(channel);
 }
 
 void Trunk::remove(Hub::Channel& channel) {

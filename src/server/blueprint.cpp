@@ -150,6 +150,10 @@ frontend::Dialects read_dialects(const config::Config& config, std::vector<confi
       const std::string where = each.place.empty() ? "" : each.place + ": ";
       problems.push_back({place + ".dialect", where + each.what});
     }
+    const bool has_source = !feed.source.urls.empty() || !feed.source.upstream.empty();
+    if (!has_source && loaded.dialect != nullptr && loaded.dialect->needs_source())
+      problems.push_back(
+          {place + ".source", "must have either urls or upstream: the dialect asks it for something"});
     // Somebody who waits for a snapshot would wait for ever.
     const bool waits = feed.join.kind == config::JoinKind::snapshot && loaded.dialect != nullptr &&
                        !loaded.dialect->is_opaque() && !loaded.dialect->has_snapshots();

@@ -118,7 +118,7 @@ struct Slow {
 
 struct Feed {
   std::string name;                // required; letters, digits, ". _ -"; at most 64
-  Source source;                   // required
+  Source source;                   // may be nothing with a dialect that asks nothing of it
   std::string dialect = "opaque";  // "opaque" (default), one that is shipped, or a file (absolute): has a "/"
   std::string channel;             // "$name" parts; clients with the same text share a source; default ""
   Join join;

@@ -122,12 +122,18 @@ class Dialect {
 
   /// Whether the source answers commands; where it does not, they have worked once they were said.
   [[nodiscard]] bool answers_commands() const noexcept;
+  /// Whether the source must be asked for this channel; else it is there for who wants it.
+  [[nodiscard]] bool asks_for(std::string_view key) const noexcept;
+  /// Whether something of what clients may say is for the source.
+  [[nodiscard]] bool needs_source() const noexcept;
   /// Whether there is a slice of some message: another form than the whole.
   [[nodiscard]] bool has_slices() const noexcept;
   /// Whether channels have stable subscription ids that stand in messages.
   [[nodiscard]] bool has_sub_ids() const noexcept;
   /// Whether some message of the source is a snapshot.
   [[nodiscard]] bool has_snapshots() const noexcept;
+  /// Whether clients are told how many of them follow a channel.
+  [[nodiscard]] bool tells_presence() const noexcept;
   /// Whether this rule's reply is one per channel; and whether it tells all channels of the client.
   [[nodiscard]] bool replies_per_key(RuleIndex rule) const noexcept;
   [[nodiscard]] bool tells_all(RuleIndex rule) const noexcept;

@@ -119,6 +119,7 @@ class Audience final : public session::Guest, private Timer {
   /// The hub knows it no more; it is kept until its last subscriber has left it.
   Channel& orphan(FeedState& feed, const std::string& key);
   void note_left(Channel& channel);
+  void note_count(Channel& channel);
   void drop_if_empty(Channel& channel) noexcept;
   void note_change(Channel& channel) noexcept;
   void serve_all() noexcept;
@@ -152,8 +153,9 @@ class Audience final : public session::Guest, private Timer {
   std::vector<Channel*> grown_;      ///< in this turn: their logs are trimmed at its end
   std::size_t rotation_ = 0;
   std::vector<Handle> retired_;
-  std::vector<Channel*> left_;  ///< without subscribers, perhaps: looked at at the end of the turn
-  Channel* helped_ = nullptr;   ///< whom `helping_` is of; null after a change of its log
+  std::vector<Channel*> counted_;  ///< with more or fewer subscribers, which the hub is told of
+  std::vector<Channel*> left_;     ///< without subscribers, perhaps: looked at at the end of the turn
+  Channel* helped_ = nullptr;      ///< whom `helping_` is of; null after a change of its log
   Form helped_form_ = Form::plain;
   Origin helped_reader_ = 0;
   std::size_t helped_bytes_ = 0;

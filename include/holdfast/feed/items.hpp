@@ -170,6 +170,9 @@ class HubPort {
                                      std::vector<std::byte> message, Origin origin) noexcept = 0;
   /// Answered by `Answered`. False as above: it is not.
   [[nodiscard]] virtual bool ask(FeedState& feed, Question question) noexcept = 0;
+  /// So many subscribers of an audience follow the channel now, where its dialect tells them so.
+  virtual void count(FeedState& feed, ChannelId channel, std::size_t audience,
+                     std::size_t followers) noexcept = 0;
   /// Somebody waits for a snapshot of this channel and the log has none: the source is to begin anew.
   virtual void renew(FeedState& feed, ChannelId channel) noexcept = 0;
 

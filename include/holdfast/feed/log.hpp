@@ -63,7 +63,11 @@ class Chunk {
   std::array<std::unique_ptr<std::byte[]>, form_count> bytes_;  ///< made when first needed
 };
 
-enum class FrameKind : std::uint8_t { message, snapshot };
+enum class FrameKind : std::uint8_t {
+  message,
+  snapshot,
+  aside,  ///< ours, about the channel: no part of what a joining client asks for
+};
 
 /// Names the client that a message is from; 0 = none that must not get it back.
 using Origin = std::uint32_t;

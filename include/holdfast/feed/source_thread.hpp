@@ -78,6 +78,8 @@ class SourceThread final : public HubPort {
   [[nodiscard]] bool publish(FeedState& feed, ChannelId channel, ws::Opcode opcode,
                              std::vector<std::byte> message, Origin origin) noexcept override;
   [[nodiscard]] bool ask(FeedState& feed, Question question) noexcept override;
+  void count(FeedState& feed, ChannelId channel, std::size_t audience,
+             std::size_t followers) noexcept override;
   void renew(FeedState& feed, ChannelId channel) noexcept override;
 
   /// Up to `most` of each feed; waits for the thread's answer, a second at most: then there are none.

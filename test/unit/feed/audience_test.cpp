@@ -220,6 +220,7 @@ class World final : private HubPort, private Hub::Host {
     return false;
   }
   bool ask(FeedState&, Question) noexcept override { return false; }
+  void count(FeedState&, ChannelId, std::size_t, std::size_t) noexcept override {}
   void renew(FeedState&, ChannelId) noexcept override {}
 
   // Some sources speak at once.

@@ -152,6 +152,37 @@ TEST_CASE("all problems with TLS material are told at once, each with its place,
   CHECK(check_beyond_syntax(loaded()).empty());
 }
 
+TEST_CASE("dialects are read, and what is wrong with them is told with file and place") {
+  config::Config config = loaded();
+  for (const auto& [name, dialect, text] :
+       std::vector<std::array<std::string, 3>>{{"spot", "binance", ""},
+                                               {"plain", "opaque", ""},
+                                               {"typo", "binanze", ""},
+                                               {"own", "/d.json", "{\"client\": 1}"}}) {
+    config::Feed& feed = config.feeds.emplace_back();
+    feed.name = name;
+    feed.dialect = dialect;
+    feed.dialect_text = text;
+  }
+  config.feeds[0].join = {config::JoinKind::snapshot, 0};
+  for (config::Feed& each : config.feeds) each.source.upstream = "chat";
+  Setting all;
+  const std::vector<config::Problem> problems = all.draw(config).problems;
+  REQUIRE(problems.size() >= 3);
+  CHECK(problems[0] ==
+        config::Problem{"feeds[0].join", "is \"snapshot\", but the dialect has no rule that tells one"});
+  CHECK(problems[1].place == "feeds[2].dialect");
+  CHECK(config::test::contains(problems[1].what, "\"binance\""));
+  CHECK(problems[2].place == "feeds[3].dialect");
+  CHECK(problems[2].what.starts_with("/d.json: "));
+  config.feeds.resize(2);
+  config.feeds[0].join = {};
+  const Blueprint good_one = all.draw(config);
+  REQUIRE(good_one.serving != nullptr);
+  CHECK_FALSE(good_one.serving->dialects.at("spot")->is_opaque());
+  CHECK(good_one.serving->dialects.at("plain")->is_opaque());
+}
+
 TEST_CASE("a blueprint that failed leaves no backend behind once it is forgotten") {
   Setting all;
   config::Config config = loaded();
