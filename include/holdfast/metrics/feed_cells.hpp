@@ -12,7 +12,7 @@ struct alignas(cache_line_bytes) FeedCells {
   FeedCells() noexcept;
   Gauge subscribers;
   Gauge subscriptions;  ///< channels that they follow, each counted for each
-  Counter deliveries;  ///< messages handed to the kernel, once per subscriber
+  Counter deliveries;   ///< messages handed to the kernel, once per subscriber
   Counter delivered_bytes;
   std::array<Counter, lag_policy_count> skips;  ///< messages that a subscriber did not get
   Counter forwards_dropped;                     ///< messages of clients that never reached the source thread
@@ -35,14 +35,14 @@ struct alignas(cache_line_bytes) SourceCells {
   Counter forwarded;         ///< messages of clients that the source got
   Counter forwards_dropped;  ///< and those that it did not
   // With a dialect.
-  Counter subscribes;        ///< commands to the source
-  Counter unsubscribes;      ///< the same
-  Counter refusals;          ///< channels that could not be had
-  Counter answered;          ///< questions of clients
-  Counter unanswered;        ///< those that got an error of ours
-  Counter shared;            ///< those that were not asked, because the same was under way
-  Counter strays;            ///< messages of the source that are for no channel and no question
-  Counter losses;            ///< connections that ended without our will
+  Counter subscribes;    ///< commands to the source
+  Counter unsubscribes;  ///< the same
+  Counter refusals;      ///< channels that could not be had
+  Counter answered;      ///< questions of clients
+  Counter unanswered;    ///< those that got an error of ours
+  Counter shared;        ///< those that were not asked, because the same was under way
+  Counter strays;        ///< messages of the source that are for no channel and no question
+  Counter losses;        ///< connections that ended without our will
 };
 
 }  // namespace holdfast::metrics
