@@ -112,6 +112,11 @@ bool Dialect::answers_commands() const noexcept {
     return each.what == SourceDo::ack || each.what == SourceDo::response;
   });
 }
+bool Dialect::tells_acks_apart() const noexcept {
+  return std::ranges::none_of(rules_->source, [](const SourceRule& each) {
+    return each.what == SourceDo::ack && !each.key && each.id == no_slot;
+  });
+}
 bool Dialect::has_slices() const noexcept {
   return std::ranges::any_of(rules_->source, [](const SourceRule& each) { return each.slice != no_slot; });
 }

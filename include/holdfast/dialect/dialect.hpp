@@ -122,6 +122,8 @@ class Dialect {
 
   /// Whether the source answers commands; where it does not, they have worked once they were said.
   [[nodiscard]] bool answers_commands() const noexcept;
+  /// Whether each ack says what it is to: a number or a channel.
+  [[nodiscard]] bool tells_acks_apart() const noexcept;
   /// Whether there is a slice of some message: another form than the whole.
   [[nodiscard]] bool has_slices() const noexcept;
   /// Whether channels have stable subscription ids that stand in messages.
