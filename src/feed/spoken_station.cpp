@@ -67,7 +67,11 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
   }
   void renew(ChannelId id) override {
     Hub::Channel* const channel = hub_.find(id);
-    if (channel != nullptr) trunk_of(*channel)->renew(*channel);
+    if (channel == nullptr) return;
+    hub_.publish();
+    // It has come meanwhile.
+    if (channel->log.latest_snapshot() != channel->log.end()) return;
+    trunk_of(*channel)->renew(*channel);
   }
   [[nodiscard]] std::vector<SourceView> views(std::size_t most) const override {
     std::vector<SourceView> seen;
