@@ -57,10 +57,10 @@ void Conversation::renew(const std::string& key) {
   queue(key, found->second, State::to_leave);
 }
 
-bool Conversation::say(std::string text) {
+bool Conversation::say(std::string text, TimePoint until) {
   if (word_bytes_ + text.size() > most_words_bytes) return false;
   word_bytes_ += text.size();
-  words_.push_back(std::move(text));
+  words_.push_back({std::move(text), until});
   return true;
 }
 
@@ -74,10 +74,13 @@ TimePoint Conversation::run(TimePoint now) {
   // Leaving first: it makes room. What was refused last: it may be many words for nothing.
   const bool all_said = send_commands(CommandKind::unsubscribe, now) && send_surplus(now) &&
                         send_commands(CommandKind::subscribe, now) && send_suspects(now);
-  while (all_said && !words_.empty() && allowance_.free_at(now) <= now) {
-    if (!partner_.write(words_.front())) break;
-    allowance_.take(now);
-    word_bytes_ -= words_.front().size();
+  while (all_said && !words_.empty()) {
+    const auto& [text, until] = words_.front();
+    if (until > now) {
+      if (allowance_.free_at(now) > now || !partner_.write(text)) break;
+      allowance_.take(now);
+    }
+    word_bytes_ -= text.size();
     words_.pop_front();
   }
   TimePoint next = give_up_at_;

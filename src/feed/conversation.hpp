@@ -57,8 +57,9 @@ class Conversation {
   void unsubscribe(const std::string& key);
   /// Leaves the channel and asks for it again: the source begins with a snapshot.
   void renew(const std::string& key);
-  /// A client's words, behind all commands. False: too much waits already (4 MiB).
-  [[nodiscard]] bool say(std::string text);
+  /// A client's words, behind all commands; not said any more when it has got too late for them. False: too
+  /// much waits already (4 MiB).
+  [[nodiscard]] bool say(std::string text, TimePoint until = TimePoint::max());
   /// Counts as one of the messages that the source allows.
   void note_ping(TimePoint now) { allowance_.take(now); }
   /// When the source allows one more.
@@ -140,7 +141,11 @@ class Conversation {
   Open asked_;
   TimePoint give_up_at_ = TimePoint::max();  ///< or later
   std::unordered_map<std::string, std::string> by_sub_id_;
-  std::deque<std::string> words_;
+  struct Words {
+    std::string text;
+    TimePoint until;
+  };
+  std::deque<Words> words_;
   std::size_t word_bytes_ = 0;
 };
 

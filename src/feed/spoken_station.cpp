@@ -39,7 +39,7 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     hub_.tick(now);
     requests_.tick(now, hub_.settings().request_timeout, patience);
     for (auto each = trunks_.begin(); each != trunks_.end();) {
-      const bool asks = each == trunks_.begin() && requests_.size() != 0;
+      const bool asks = (each == trunks_.begin() && requests_.size() != 0) || (*each)->keeps_words();
       const bool is_over =
           (*each)->size() == 0 && !asks && now - (*each)->idle_since() >= hub_.settings().linger;
       each = is_over ? close(each) : std::next(each);
@@ -49,6 +49,7 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     Hub::Channel* const channel = hub_.find(id);
     if (id != 0 && channel == nullptr) return;
     Trunk& trunk = channel == nullptr ? any() : *trunk_of(*channel);
+    trunk.note_use(Clock::now());
     metrics::SourceCells& cells = hub_.feed().source_cells();
     const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
     (trunk.forward(text) ? cells.forwarded : cells.forwards_dropped).add();
@@ -127,7 +128,9 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
 
   // Requests::Host
   Requests::Connection say(std::string_view text) override {
-    return trunks_.empty() ? 0 : trunks_.front()->say(text);
+    // When it has timed out, nobody wants to know any more.
+    const TimePoint until = Clock::now() + hub_.settings().request_timeout;
+    return trunks_.empty() ? 0 : trunks_.front()->say(text, until);
   }
   void answer(const Asker& asker, std::string text) override {
     hub_.feed().source_cells().answered.add();

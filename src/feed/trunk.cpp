@@ -94,12 +94,12 @@ void Trunk::renew(const Hub::Channel& channel) {
   run_at(Clock::now() + gathering);
 }
 
-Requests::Connection Trunk::say(std::string_view text) {
+Requests::Connection Trunk::say(std::string_view text, TimePoint until) {
   Talk* best = nullptr;
   for (const auto& [slot, talk] : talks_) {
     if (best == nullptr || line_.is_going(best->slot)) best = talk.get();
   }
-  if (best == nullptr || !best->words.say(std::string(text))) return 0;
+  if (best == nullptr || !best->words.say(std::string(text), until)) return 0;
   // The caller may be in the midst of something.
   run_at(Clock::now());
   return best->connection;

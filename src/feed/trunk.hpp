@@ -54,7 +54,7 @@ class Trunk final : private Line::Receiver {
   [[nodiscard]] bool has(const Hub::Channel& channel) const { return channels_.contains(channel.key); }
   void renew(const Hub::Channel& channel);
   /// To any connection, which it names; 0: there is none, or it has too much to say already.
-  [[nodiscard]] Requests::Connection say(std::string_view text);
+  [[nodiscard]] Requests::Connection say(std::string_view text, TimePoint until = TimePoint::max());
   /// The same for what needs no answer: a little is kept while there is no connection. False: it is lost.
   [[nodiscard]] bool forward(std::string_view text);
   void tick(TimePoint now);
@@ -63,6 +63,8 @@ class Trunk final : private Line::Receiver {
 
   [[nodiscard]] const std::string& lane() const noexcept { return lane_; }
   [[nodiscard]] std::size_t size() const noexcept { return channels_.size(); }
+  /// Words of clients wait for a connection.
+  [[nodiscard]] bool keeps_words() const noexcept { return !kept_.empty(); }
   /// Since when it has no channel.
   [[nodiscard]] TimePoint idle_since() const noexcept { return idle_since_; }
   void note_use(TimePoint now) noexcept { idle_since_ = now; }

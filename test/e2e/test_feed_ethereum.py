@@ -6,6 +6,7 @@ import time
 import exchanges
 import feeds
 import harness
+import source as sources
 import wire
 
 
@@ -188,6 +189,45 @@ def test_a_call_that_is_not_answered_in_time_is_an_error(start, source):
         node.live()[0].say(result("0xdead", json.loads(text)["id"]))
     assert feeds.ask(client, call("eth_blockNumber", number=4)) == result("0x10", 4)
     client.close()
+
+
+def test_a_subscription_that_the_node_refuses_is_its_askers_error(start, source):
+    class Picky(exchanges.Ethereum):
+        def message(self, connection, message):
+            if message["params"] == ["foo"]:
+                return connection.say({"jsonrpc": "2.0", "id": message["id"], "error": {
+                    "code": -32601, "message": "no \"foo\" subscription in eth namespace"}})
+            return super().message(connection, message)
+
+    node, proxy = ethereum(start, source, Picky())
+    clients = connect(proxy, 2)
+    feeds.say(clients[0], call("eth_subscribe", "foo", number="f"))
+    feeds.say(clients[1], call("eth_subscribe", "newHeads", number="h"))
+    assert feeds.heard(clients[0]) == {"jsonrpc": "2.0", "id": "f", "error": {
+        "code": -32601, "message": "no \"foo\" subscription in eth namespace"}}
+    assert "result" in feeds.heard(clients[1])
+    # What the node says of nobody's words is no answer to a subscription that is under way.
+    node.live()[0].say({"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "parse error"}})
+    assert "result" in feeds.ask(clients[0], call("eth_subscribe", "newHeads", number="n"))
+    close(clients)
+
+
+def test_a_burst_beyond_the_nodes_pace_does_not_spoil_what_comes_later(start, source):
+    node = source(exchanges.Ethereum(), sources.Limits(messages_per_second=21))
+    proxy = start(feeds.spoken("ethereum", "/rpc", node, source={"limits": {"messages_per_second": 20}},
+                               request_timeout="1s"))
+    clients = connect(proxy, 10)
+    for client in clients:
+        for number in range(60):
+            feeds.say(client, call("eth_getBalance", hex(number), number=number))
+    for client in clients:
+        answers = [feeds.heard(client) for _ in range(60)]
+        assert {answer["id"] for answer in answers} == set(range(60))
+    begun = time.monotonic()
+    assert feeds.ask(clients[0], call("eth_blockNumber")) == result("0x10")
+    assert time.monotonic() - begun < 2 * harness.SLOWNESS
+    assert node.violations == []
+    close(clients)
 
 
 def test_what_may_be_asked_twice_survives_the_death_of_the_node(start, source):

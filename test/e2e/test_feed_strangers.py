@@ -162,6 +162,20 @@ def test_many_clients_with_a_channel_each_are_served(start, source, followers):
     assert proxy.metric("holdfast_feed_subscriptions", feed="ticker") == 0
 
 
+def test_more_channels_than_the_feed_may_have_are_refused_and_free_again_later(start, source):
+    market, proxy = binance(start, source, max_channels=3)
+    with wire.open_session(proxy.public, "/stream") as one, wire.open_session(proxy.public, "/stream") as two:
+        assert "result" in feeds.ask(one, subscribing("a@trade", "b@trade"))
+        error = feeds.ask(two, subscribing("b@trade", "c@trade", "d@trade", number=2))
+        assert "error" in error and error["id"] == 2
+        assert feeds.ask(two, {"method": "LIST_SUBSCRIPTIONS", "id": 3})["result"] == []
+        assert "result" in feeds.ask(one, {"method": "UNSUBSCRIBE", "params": ["a@trade", "b@trade"], "id": 4})
+        harness.eventually(lambda: "result" in feeds.ask(two, subscribing("x@trade", "y@trade", "z@trade", number=5)))
+        market.wait(lambda: any("z@trade" in each.keys for each in market.live()))
+        market.publish("z@trade", {"n": 1})
+        assert feeds.heard(two)["data"] == {"n": 1}
+
+
 # Sources.
 
 def never(_connection, _message, _usual):
