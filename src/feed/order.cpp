@@ -35,7 +35,7 @@ void Order::end(std::size_t slot) {
 
 Order::Verdict Order::take(std::size_t slot, std::optional<std::uint64_t> first, std::uint64_t last,
                            bool several) {
-  const bool follows = !last_ || (first && *first <= *last_ + 1);
+  const bool follows = last_ && first && *first <= *last_ + 1;
   if (!several || follows || in_step_ == 0) note_in_step(slot);
   // Who has brought the latest one itself may count as it likes.
   const bool was_here = several && last_ && last <= *last_ && slot != last_slot_;

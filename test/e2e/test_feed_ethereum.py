@@ -213,9 +213,9 @@ def test_a_subscription_that_the_node_refuses_is_its_askers_error(start, source)
 
 
 def test_a_burst_beyond_the_nodes_pace_does_not_spoil_what_comes_later(start, source):
-    node = source(exchanges.Ethereum(), sources.Limits(messages_per_second=21))
+    node = source(exchanges.Ethereum(), sources.Limits(messages_per_second=40))
     proxy = start(feeds.spoken("ethereum", "/rpc", node, source={"limits": {"messages_per_second": 20}},
-                               request_timeout="1s"))
+                               request_timeout="1s", linger="30s"))
     clients = connect(proxy, 10)
     for client in clients:
         for number in range(60):
