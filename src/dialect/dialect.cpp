@@ -122,6 +122,11 @@ bool Dialect::needs_source() const noexcept {
   });
   return speaks || !rules_->subscribe.empty() || rules_->unknown_client == Unknown::forward || rules_->opaque;
 }
+bool Dialect::tells_acks_apart() const noexcept {
+  return std::ranges::none_of(rules_->source, [](const SourceRule& each) {
+    return each.what == SourceDo::ack && !each.key && each.id == no_slot;
+  });
+}
 bool Dialect::has_slices() const noexcept {
   return std::ranges::any_of(rules_->source, [](const SourceRule& each) { return each.slice != no_slot; });
 }

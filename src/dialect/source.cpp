@@ -43,6 +43,7 @@ void read_ids(const SourceRule& rule, ScratchMemory& memory, SourceAct& act) {
   if (rule.id != no_slot) {
     act.number = number_at(rule.id, memory);
     if (act.number) act.number_span = memory.first(rule.id)->raw;
+    act.lacks_number = !act.number;
   }
   const Value* const sub_id = rule.sub_id == no_slot ? nullptr : memory.first(rule.sub_id);
   const bool good =

@@ -197,9 +197,17 @@ bool Audience::ask(const Subscriber& who, Question question) noexcept {
 
 void Audience::renew(Channel& channel) noexcept {
   const TimePoint now = Clock::now();
+  channel.wants_renewal = true;  // until `on_timer` finds that nobody waits for it any more
   if (now - channel.renewed_at < renewal_pause) return;
   channel.renewed_at = now;
   hub_.renew(channel.feed, channel.id);
+}
+
+void Audience::renew_for_held(Channel& channel) noexcept {
+  channel.wants_renewal = std::ranges::any_of(channel.followers, [](const Channel::Follower& each) {
+    return each.who->subscriptions_[each.subscription].held;
+  });
+  if (channel.wants_renewal) renew(channel);
 }
 
 void Audience::note_change(Channel& channel) noexcept {
@@ -398,7 +406,7 @@ void Audience::trim(Channel& channel, TimePoint now) noexcept {
   if (channel.log.bytes() > channel.rules.retention.bytes) {
     for (const Channel::Follower& each : channel.followers) {
       const Subscription& place = each.who->subscriptions_[each.subscription];
-      if (place.joined && !each.who->is_blocked()) floor = std::min(floor, place.next);
+      if (place.joined && !place.held && !each.who->is_blocked()) floor = std::min(floor, place.next);
     }
   }
   const Sequence before = channel.log.begin();
@@ -408,7 +416,10 @@ void Audience::trim(Channel& channel, TimePoint now) noexcept {
 
 void Audience::on_timer(Tick now) {
   const TimePoint present = Clock::now();
-  for (auto& [key, channel] : channels_) trim(*channel, present);
+  for (auto& [key, channel] : channels_) {
+    trim(*channel, present);
+    if (channel->wants_renewal) renew_for_held(*channel);
+  }
   if (!channels_.empty()) shard_.loop().timers().arm(*this, now + trim_period_ms);
 }
 

@@ -28,9 +28,10 @@ struct Channel {
   std::vector<Follower> followers;
   bool is_listed_as_left = false;
   bool is_grown = false;
-  bool is_counted = false;  ///< listed in Audience::counted_
-  TimePoint renewed_at;    ///< when a snapshot was last asked for
-  bool is_orphan = false;  ///< the hub knows it no more
+  bool is_counted = false;     ///< listed in Audience::counted_
+  TimePoint renewed_at;        ///< when a snapshot was last asked for
+  bool wants_renewal = false;  ///< somebody may still wait for one
+  bool is_orphan = false;      ///< the hub knows it no more
   struct Said {
     ws::Opcode opcode;
     std::vector<std::byte> message;

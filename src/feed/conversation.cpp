@@ -14,14 +14,10 @@ namespace {
 constexpr std::size_t most_words_bytes = 4UL << 20;
 constexpr std::chrono::milliseconds pause_when_full{20};
 constexpr int forgotten_after = 10;  // times the time that is waited for an answer
+constexpr std::size_t most_keys_at_once = 1'000;
 
-/// Which of a command's channels an answer is about: all, where it does not say, or names none of them.
-std::vector<std::string> meant(const std::vector<std::string>& keys, std::string_view pattern) {
-  std::vector<std::string> out;
-  for (const std::string& key : keys) {
-    if (!pattern.empty() && dialect::names_key(pattern, key)) out.push_back(key);
-  }
-  return out.empty() ? keys : out;
+bool is_among(const std::vector<std::string>& keys, std::string_view pattern) {
+  return std::ranges::any_of(keys, [&](const std::string& key) { return dialect::names_key(pattern, key); });
 }
 }  // namespace
 
@@ -29,7 +25,7 @@ Conversation::Conversation(Settings settings, std::uint64_t& numbers, Partner& p
     : settings_(std::move(settings)),
       numbers_(numbers),
       partner_(partner),
-      allowance_(settings_.messages_per_second, std::chrono::seconds(1)) {}
+      allowance_(settings_.messages_per_second, settings_.second) {}
 
 void Conversation::queue(const std::string& key, Place& place, State state) {
   place.state = state;
@@ -61,10 +57,10 @@ void Conversation::renew(const std::string& key) {
   queue(key, found->second, State::to_leave);
 }
 
-bool Conversation::say(std::string text) {
+bool Conversation::say(std::string text, TimePoint until) {
   if (word_bytes_ + text.size() > most_words_bytes) return false;
   word_bytes_ += text.size();
-  words_.push_back(std::move(text));
+  words_.push_back({std::move(text), until});
   return true;
 }
 
@@ -75,43 +71,103 @@ void Conversation::forget(Places::iterator place) {
 
 TimePoint Conversation::run(TimePoint now) {
   give_up(now);
-  // Leaving first: it makes room.
-  const bool all_said =
-      send_commands(CommandKind::unsubscribe, now) && send_commands(CommandKind::subscribe, now);
-  while (all_said && !words_.empty() && allowance_.free_at(now) <= now) {
-    if (!partner_.write(words_.front())) break;
-    allowance_.take(now);
-    word_bytes_ -= words_.front().size();
+  // Leaving first: it makes room. What was refused last: it may be many words for nothing.
+  const bool all_said = send_commands(CommandKind::unsubscribe, now) && send_surplus(now) &&
+                        send_commands(CommandKind::subscribe, now) && send_suspects(now);
+  while (all_said && !words_.empty()) {
+    const auto& [text, until] = words_.front();
+    if (until > now) {
+      if (allowance_.free_at(now) > now || !partner_.write(text)) break;
+      allowance_.take(now);
+    }
+    word_bytes_ -= text.size();
     words_.pop_front();
   }
-  TimePoint next = TimePoint::max();
-  for (const auto& [number, asked] : asked_)
-    next = std::min(next, asked.sent + settings_.timeout * (asked.is_late ? forgotten_after : 1));
+  TimePoint next = give_up_at_;
   if (!all_said || !words_.empty())
     next = std::min(next, std::max(allowance_.free_at(now), now + pause_when_full));
   return next;
+}
+
+// Who can't know what an answer is to asks one thing at a time.
+bool Conversation::may_say(TimePoint now) {
+  if (allowance_.free_at(now) > now) return false;
+  return settings_.dialect->tells_acks_apart() || asked_.empty() || asked_.rbegin()->second.is_late;
 }
 
 // False: the source takes no more of them now.
 bool Conversation::send_commands(CommandKind kind, TimePoint now) {
   const bool asks = kind == CommandKind::subscribe;
   const State due = asks ? State::to_ask : State::to_leave;
-  // Who asked twice meanwhile, or not any more, is here once, or not at all.
-  std::vector<std::string> keys;
-  std::set<std::string_view> seen;
-  for (std::string& key : std::exchange(asks ? to_ask_ : to_leave_, {})) {
-    const auto found = places_.find(key);
-    if (found != places_.end() && found->second.state == due && seen.insert(found->first).second)
-      keys.push_back(std::move(key));
+  std::deque<std::string>& waiting = asks ? to_ask_ : to_leave_;
+  while (!waiting.empty()) {
+    if (!may_say(now)) return false;
+    // Who asked twice meanwhile, or not any more, is here once, or not at all.
+    std::vector<std::string> keys;
+    std::set<std::string> seen;
+    while (!waiting.empty() && keys.size() < most_keys_at_once) {
+      const auto found = places_.find(waiting.front());
+      if (found != places_.end() && found->second.state == due && seen.insert(found->first).second)
+        keys.push_back(std::move(waiting.front()));
+      waiting.pop_front();
+    }
+    const std::vector<std::string> later = send(kind, keys, now, now);
+    waiting.insert(waiting.begin(), later.begin(), later.end());
+    if (!later.empty()) return false;
   }
-  if (keys.empty()) return true;
+  return true;
+}
+
+bool Conversation::send_suspects(TimePoint now) {
+  while (!suspects_.empty()) {
+    if (!may_say(now)) return false;
+    Suspects some = std::move(suspects_.front());
+    suspects_.pop_front();
+    std::erase_if(some.keys, [this](const std::string& key) {
+      const auto found = places_.find(key);
+      return found == places_.end() || found->second.state != State::to_ask;
+    });
+    some.keys = send(CommandKind::subscribe, some.keys, now, some.since);
+    if (some.keys.empty()) continue;
+    suspects_.push_front(std::move(some));
+    return false;
+  }
+  return true;
+}
+
+bool Conversation::send_surplus(TimePoint now) {
+  while (!surplus_.empty()) {
+    if (!may_say(now)) return false;
+    const auto& [key, sub_id] = surplus_.back();
+    const dialect::CommandKey named{key, sub_id};
+    const auto commands =
+        settings_.dialect->render_commands(CommandKind::unsubscribe, std::span(&named, 1), numbers_ + 1);
+    for (const dialect::Command& command : commands) {
+      if (!partner_.write(command.text)) return false;
+      allowance_.take(now);
+      settings_.cells->unsubscribes.add();
+      numbers_ = command.number;
+      if (settings_.dialect->answers_commands())
+        asked_[command.number] = {CommandKind::unsubscribe, {}, now, now, false, {}};
+      give_up_at_ = std::min(give_up_at_, now + settings_.timeout);
+    }
+    surplus_.pop_back();
+  }
+  return true;
+}
+
+std::vector<std::string> Conversation::send(CommandKind kind, const std::vector<std::string>& keys,
+                                            TimePoint now, TimePoint since) {
+  if (keys.empty()) return {};
+  const bool asks = kind == CommandKind::subscribe;
+  const bool has_answers = settings_.dialect->answers_commands();
   std::vector<dialect::CommandKey> named;
   for (const std::string& key : keys) named.push_back({key, places_.at(key).sub_id});
   const auto commands = settings_.dialect->render_commands(kind, named, numbers_ + 1);
   std::vector<bool> is_in_one(keys.size());
   std::vector<std::string> later;
   for (const dialect::Command& command : commands) {
-    const bool goes = later.empty() && allowance_.free_at(now) <= now && partner_.write(command.text);
+    const bool goes = later.empty() && may_say(now) && partner_.write(command.text);
     for (const std::size_t n : command.keys) {
       is_in_one[n] = true;
       if (!goes) later.push_back(keys[n]);
@@ -120,23 +176,22 @@ bool Conversation::send_commands(CommandKind kind, TimePoint now) {
     allowance_.take(now);
     (asks ? settings_.cells->subscribes : settings_.cells->unsubscribes).add();
     numbers_ = command.number;
-    Asked& asked = asked_[command.number];
-    asked = {kind, {}, now};
-    for (const std::size_t n : command.keys) asked.keys.push_back(keys[n]);
+    if (has_answers) {
+      Asked& asked = asked_[command.number];
+      asked = {kind, {}, now, since, false, {}};
+      for (const std::size_t n : command.keys) asked.keys.push_back(keys[n]);
+      give_up_at_ = std::min(give_up_at_, now + settings_.timeout);
+    }
     for (const std::size_t n : command.keys) said(kind, keys[n]);
-    if (!settings_.dialect->answers_commands()) asked_.erase(command.number);
   }
-  const bool all_said = later.empty();
-  std::vector<std::string>& waiting = asks ? to_ask_ : to_leave_;
-  waiting.insert(waiting.end(), later.begin(), later.end());
   // What no command is for is there without asking.
   for (std::size_t n = 0; n < keys.size(); ++n) {
     if (!is_in_one[n]) said(kind, keys[n]);
-    const bool is_there = asks && (!is_in_one[n] || !settings_.dialect->answers_commands());
+    const bool is_there = asks && (!is_in_one[n] || !has_answers);
     const auto place = places_.find(keys[n]);
     if (is_there && place != places_.end() && place->second.state == State::asked) confirm(keys[n], {});
   }
-  return all_said;
+  return later;
 }
 
 void Conversation::said(CommandKind kind, const std::string& key) {
@@ -154,15 +209,19 @@ void Conversation::said(CommandKind kind, const std::string& key) {
 
 void Conversation::confirm(const std::string& key, std::string_view sub_id) {
   const auto found = places_.find(key);
-  if (found == places_.end()) return;
+  const bool waits = found != places_.end() &&
+                     (found->second.state == State::asked || found->second.state == State::too_late);
+  if (!waits) {
+    const bool has_it = found != places_.end() && found->second.sub_id == sub_id;
+    if (!sub_id.empty() && !has_it) surplus_.emplace_back(key, sub_id);
+    return;
+  }
   Place& place = found->second;
-  if (place.state != State::asked && place.state != State::too_late) return;
   if (!sub_id.empty()) {
     place.sub_id = sub_id;
     by_sub_id_[place.sub_id] = key;
   }
-  const bool wanted = place.wanted && place.state == State::asked;
-  if (!wanted) return queue(key, place, State::to_leave);
+  if (!place.wanted) return queue(key, place, State::to_leave);
   place.state = State::open;
   partner_.confirmed(key);
 }
@@ -177,20 +236,54 @@ void Conversation::refuse(const std::string& key, const Refusal& why) {
   if (waits) partner_.refused(key, why);
 }
 
+// An answer is about all channels of a command where it does not say, or names none of them. What is said of
+// one twice is nothing new.
 void Conversation::settle(Open::iterator open, const dialect::SourceAct& act) {
-  const bool asks = open->second.kind == CommandKind::subscribe;
-  const std::vector<std::string> keys = meant(open->second.keys, act.key.text);
-  std::erase_if(open->second.keys,
-                [&](const std::string& key) { return std::ranges::find(keys, key) != keys.end(); });
-  if (open->second.keys.empty()) asked_.erase(open);
+  Asked& asked = open->second;
+  const std::string_view pattern = act.key.text;
+  const bool asks = asked.kind == CommandKind::subscribe;
+  const bool names_some = !pattern.empty() && is_among(asked.keys, pattern);
+  if (!names_some && !pattern.empty() && is_among(asked.answered, pattern)) return;
+  std::vector<std::string> keys;
+  std::erase_if(asked.keys, [&](const std::string& key) {
+    const bool is_meant = !names_some || dialect::names_key(pattern, key);
+    if (is_meant) keys.push_back(key);
+    return is_meant;
+  });
+  const TimePoint since = asked.since;
+  if (asked.keys.empty()) {
+    asked_.erase(open);
+  } else {
+    asked.answered.insert(asked.answered.end(), keys.begin(), keys.end());
+  }
   if (!asks) return;
   if (act.what == dialect::SourceDo::error) {
     const Refusal why{Fault::source_error, std::string(act.message), std::string(act.code)};
+    if (!names_some && keys.size() > 1) return suspect(std::move(keys), since, why);
     for (const std::string& key : keys) refuse(key, why);
   } else {
     const std::string sub_id(act.sub_id);
     for (const std::string& key : keys) confirm(key, sub_id);
   }
+}
+
+// One of them was wrong, or all of them.
+void Conversation::suspect(std::vector<std::string> keys, TimePoint since, const Refusal& why) {
+  std::vector<std::string> again;
+  for (std::string& key : keys) {
+    const auto found = places_.find(key);
+    const bool waits = found != places_.end() && found->second.state == State::asked && found->second.wanted;
+    if (!waits) {
+      refuse(key, why);
+      continue;
+    }
+    found->second.state = State::to_ask;
+    again.push_back(std::move(key));
+  }
+  const auto half = again.begin() + static_cast<std::ptrdiff_t>((again.size() + 1) / 2);
+  if (again.begin() != half) suspects_.push_back({{again.begin(), half}, since, why});
+  if (half != again.end()) suspects_.push_back({{half, again.end()}, since, why});
+  give_up_at_ = std::min(give_up_at_, since + settings_.timeout);
 }
 
 bool Conversation::take(const dialect::SourceAct& act) {
@@ -200,7 +293,8 @@ bool Conversation::take(const dialect::SourceAct& act) {
     settle(open, act);
     return true;
   }
-  if (asked_.empty()) return false;
+  // Words that are to say what they answer, and do not, are an answer to nothing of ours.
+  if (asked_.empty() || act.lacks_number) return false;
   if (!act.key.text.empty()) {
     for (auto open = asked_.begin(); open != asked_.end(); ++open) {
       const bool is_it = std::ranges::any_of(
@@ -212,8 +306,7 @@ bool Conversation::take(const dialect::SourceAct& act) {
   }
   // Answers come in the order of the questions; an ack means all that was asked before it.
   if (act.what == dialect::SourceDo::error) {
-    const auto oldest = std::ranges::find_if(
-        asked_, [](const auto& each) { return each.second.kind == CommandKind::subscribe; });
+    const auto oldest = std::ranges::find_if(asked_, [](const auto& each) { return !each.second.is_late; });
     settle(oldest == asked_.end() ? asked_.begin() : oldest, act);
     return true;
   }
@@ -224,6 +317,8 @@ bool Conversation::take(const dialect::SourceAct& act) {
 
 // Nobody waits for ever. Should the answer come all the same, the channel is left.
 void Conversation::give_up(TimePoint now) {
+  if (now < give_up_at_) return;
+  give_up_at_ = TimePoint::max();
   const Refusal why{Fault::timed_out, "the source did not answer", {}};
   std::vector<std::string> late;
   for (auto open = asked_.begin(); open != asked_.end();) {
@@ -234,6 +329,9 @@ void Conversation::give_up(TimePoint now) {
         asked.kind == CommandKind::subscribe)
       late.insert(late.end(), asked.keys.begin(), asked.keys.end());
     if (is_over) std::ranges::for_each(asked.keys, [this](const std::string& key) { forget_late(key); });
+    if (!is_over)
+      give_up_at_ =
+          std::min(give_up_at_, asked.sent + settings_.timeout * (asked.is_late ? forgotten_after : 1));
     open = is_over ? asked_.erase(open) : std::next(open);
   }
   for (const std::string& key : late) {
@@ -241,6 +339,24 @@ void Conversation::give_up(TimePoint now) {
     if (found == places_.end() || found->second.state != State::asked) continue;
     found->second.state = State::too_late;
     if (found->second.wanted) partner_.refused(key, why);
+  }
+  give_up_suspects(now);
+}
+
+// The source's pace may be too slow to find out.
+void Conversation::give_up_suspects(TimePoint now) {
+  const auto is_over = [&](const Suspects& each) { return now - each.since >= settings_.timeout; };
+  std::vector<Suspects> over;
+  std::ranges::copy_if(suspects_, std::back_inserter(over), is_over);
+  std::erase_if(suspects_, is_over);
+  for (const Suspects& each : suspects_) give_up_at_ = std::min(give_up_at_, each.since + settings_.timeout);
+  for (const Suspects& each : over) {
+    for (const std::string& key : each.keys) {
+      const auto found = places_.find(key);
+      if (found == places_.end() || found->second.state != State::to_ask) continue;
+      forget(found);
+      partner_.refused(key, each.why);
+    }
   }
 }
 
@@ -259,6 +375,11 @@ bool Conversation::is_open(const std::string& key) const {
   return found != places_.end() && found->second.state == State::open;
 }
 
+bool Conversation::knows(const std::string& key) const {
+  const auto found = places_.find(key);
+  return found != places_.end() && found->second.state != State::too_late;
+}
+
 bool Conversation::is_settled() const noexcept {
   return std::ranges::all_of(places_, [](const auto& each) {
     return each.second.state == State::open || each.second.state == State::to_leave || !each.second.wanted;
@@ -266,11 +387,13 @@ bool Conversation::is_settled() const noexcept {
 }
 
 void Conversation::check_invariants() const {
-  const auto has = [](const std::vector<std::string>& list, const std::string& key) {
+  const auto has = [](const auto& list, const std::string& key) {
     return std::ranges::find(list, key) != list.end();
   };
   for (const auto& [key, place] : places_) {
-    assert(place.state != State::to_ask || (place.wanted && has(to_ask_, key)));
+    const bool is_suspect =
+        std::ranges::any_of(suspects_, [&](const Suspects& each) { return has(each.keys, key); });
+    assert(place.state != State::to_ask || (place.wanted && (is_suspect || has(to_ask_, key))));
     assert(place.state != State::to_leave || has(to_leave_, key));
     assert(place.state != State::open || place.wanted);
     const bool is_asked = std::ranges::any_of(asked_, [&](const auto& each) {

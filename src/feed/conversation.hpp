@@ -6,7 +6,9 @@
 //
 //   subscribe ─► to_ask ──command──► asked ──ack──► open ──unsubscribe──► to_leave ──command──► gone
 //                                      └─error, too late─► refused
-//   Who is left while it is asked leaves when the answer is here.
+//   Who is left while it is asked leaves when the answer is here. A command for many channels that the source
+//   refuses as a whole is said again in halves, until it is known which of them it means. Where acks say
+//   nothing of what they are to, one command is said at a time.
 
 #include <cstdint>
 #include <deque>
@@ -39,9 +41,10 @@ class Conversation {
   };
   struct Settings {
     std::shared_ptr<const dialect::Dialect> dialect;
-    std::uint32_t messages_per_second = 0;  ///< 0 = no limit
-    Clock::duration timeout{};              ///< of an answer
-    metrics::SourceCells* cells = nullptr;  ///< outlive the conversation
+    std::uint32_t messages_per_second = 0;            ///< 0 = no limit
+    Clock::duration timeout{};                        ///< of an answer
+    metrics::SourceCells* cells = nullptr;            ///< outlive the conversation
+    Clock::duration second{std::chrono::seconds(1)};  ///< what messages are counted in
   };
 
   /// `numbers`: the latest one that was used for anything that a source is asked.
@@ -54,10 +57,13 @@ class Conversation {
   void unsubscribe(const std::string& key);
   /// Leaves the channel and asks for it again: the source begins with a snapshot.
   void renew(const std::string& key);
-  /// A client's words, behind all commands. False: too much waits already (4 MiB).
-  [[nodiscard]] bool say(std::string text);
+  /// A client's words, behind all commands; not said any more when it has got too late for them. False: too
+  /// much waits already (4 MiB).
+  [[nodiscard]] bool say(std::string text, TimePoint until = TimePoint::max());
   /// Counts as one of the messages that the source allows.
   void note_ping(TimePoint now) { allowance_.take(now); }
+  /// When the source allows one more.
+  [[nodiscard]] TimePoint free_at(TimePoint now) { return allowance_.free_at(now); }
   /// Says what may be said now; when to come again, TimePoint::max() when there is nothing to wait for.
   [[nodiscard]] TimePoint run(TimePoint now);
 
@@ -66,7 +72,8 @@ class Conversation {
   /// The channel for which the source uses this subscription id; null when there is none.
   [[nodiscard]] const std::string* key_of(std::string_view sub_id) const;
   [[nodiscard]] bool is_open(const std::string& key) const;
-  [[nodiscard]] bool knows(const std::string& key) const { return places_.contains(key); }
+  /// The source has it, or may still give it.
+  [[nodiscard]] bool knows(const std::string& key) const;
   /// All channels that are wanted have been answered.
   [[nodiscard]] bool is_settled() const noexcept;
   [[nodiscard]] const dialect::Dialect& dialect() const noexcept { return *settings_.dialect; }
@@ -91,17 +98,33 @@ class Conversation {
     dialect::CommandKind kind;
     std::vector<std::string> keys;
     TimePoint sent;
-    bool is_late = false;  ///< nobody waits for its answer any more
+    TimePoint since;                    ///< when the first of its channels was asked for
+    bool is_late = false;               ///< nobody waits for its answer any more
+    std::vector<std::string> answered;  ///< those that were among its keys
+  };
+  /// Channels that the source has refused together: one of them may be wrong.
+  struct Suspects {
+    std::vector<std::string> keys;
+    TimePoint since;
+    Refusal why;
   };
   using Open = std::map<std::uint64_t, Asked>;
 
   void queue(const std::string& key, Place& place, State state);
+  [[nodiscard]] bool may_say(TimePoint now);
   [[nodiscard]] bool send_commands(dialect::CommandKind kind, TimePoint now);
+  [[nodiscard]] bool send_suspects(TimePoint now);
+  [[nodiscard]] bool send_surplus(TimePoint now);
+  /// Those that could not be sent now.
+  [[nodiscard]] std::vector<std::string> send(dialect::CommandKind kind, const std::vector<std::string>& keys,
+                                              TimePoint now, TimePoint since);
   void said(dialect::CommandKind kind, const std::string& key);
   void confirm(const std::string& key, std::string_view sub_id);
   void refuse(const std::string& key, const Refusal& why);
   void settle(Open::iterator asked, const dialect::SourceAct& act);
+  void suspect(std::vector<std::string> keys, TimePoint since, const Refusal& why);
   void give_up(TimePoint now);
+  void give_up_suspects(TimePoint now);
   void forget(Places::iterator place);
   void forget_late(const std::string& key);
 
@@ -110,11 +133,19 @@ class Conversation {
   Partner& partner_;
   Allowance allowance_;
   Places places_;
-  std::vector<std::string> to_ask_;    ///< some may have other states by now
-  std::vector<std::string> to_leave_;  ///< the same
+  std::deque<std::string> to_ask_;    ///< some may have other states by now
+  std::deque<std::string> to_leave_;  ///< the same
+  std::deque<Suspects> suspects_;     ///< the same
+  std::vector<std::pair<std::string, std::string>>
+      surplus_;  ///< channel and id: to be left, another one is open
   Open asked_;
+  TimePoint give_up_at_ = TimePoint::max();  ///< or later
   std::unordered_map<std::string, std::string> by_sub_id_;
-  std::deque<std::string> words_;
+  struct Words {
+    std::string text;
+    TimePoint until;
+  };
+  std::deque<Words> words_;
   std::size_t word_bytes_ = 0;
 };
 

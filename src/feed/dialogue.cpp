@@ -17,6 +17,7 @@ namespace {
 
 // Messages of one client that wait for the source.
 constexpr std::size_t most_askings = 1'000;
+constexpr std::size_t most_asked_keys = 10'000;  // that they name; or as many as it may have
 
 std::uint64_t unix_us() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -30,8 +31,9 @@ std::vector<std::byte> bytes_of(std::string_view text) {
 
 }  // namespace
 
+// A reload may bring another one at any time, but not between a message and what is made of it.
 const std::shared_ptr<const dialect::Dialect>& Dialogue::dialect() const {
-  return audience_.dialect(client_.feed_);
+  return present_ == nullptr ? audience_.dialect(client_.feed_) : *present_;
 }
 
 void Dialogue::begin(const std::vector<std::string>& channels) {
@@ -45,7 +47,12 @@ void Dialogue::begin(const std::vector<std::string>& channels) {
 
 void Dialogue::take(std::string_view message) {
   const std::shared_ptr<const dialect::Dialect> rules = dialect();
-  const Act act = rules->read_client(message, audience_.scratch());
+  present_ = &rules;
+  obey(rules->read_client(message, audience_.scratch()), message);
+  present_ = nullptr;
+}
+
+void Dialogue::obey(const Act& act, std::string_view message) {
   switch (act.what) {
     case ClientDo::subscribe:
       return subscribe(act, message);
@@ -64,7 +71,7 @@ void Dialogue::take(std::string_view message) {
       return fail(act, message, act.fault, act.message);
     case ClientDo::unknown:
       if (act.fault != Fault::none) return fail(act, message, act.fault, act.message);
-      if (rules->unknown_of_client() == dialect::Unknown::forward) forward(message);
+      if (dialect()->unknown_of_client() == dialect::Unknown::forward) forward(message);
       return;
   }
 }
@@ -90,7 +97,8 @@ void Dialogue::subscribe(const Act& act, std::string_view message) {
   if (places_.size() + more > limits.keys_per_client)
     return fail(act, message, Fault::too_many_keys,
                 "a client must not have more than " + std::to_string(limits.keys_per_client) + " channels");
-  if (askings_.size() >= most_askings)
+  const std::size_t most_asked = std::max<std::size_t>(most_asked_keys, limits.keys_per_client);
+  if (askings_.size() >= most_askings || asked_keys_ + act.keys.size() > most_asked)
     return fail(act, message, Fault::too_many_requests, "too many messages wait for an answer");
   if (!asking.dialect->replies_per_key(act.rule)) return ask(std::move(asking), lanes);
   for (std::size_t n = 0; n < asking.keys.size() && client_.is_running(); ++n) {
@@ -107,6 +115,7 @@ void Dialogue::ask(Asking asking, const std::vector<std::string>& lanes) {
     if (client_.subscriptions_[number].channel->id == 0) asking.waits_for.push_back(number);
   }
   if (asking.waits_for.empty()) return finish(asking);
+  asked_keys_ += asking.keys.size();
   askings_.push_back(std::move(asking));
 }
 
@@ -155,13 +164,16 @@ void Dialogue::opened(std::uint32_t subscription) {
 }
 
 void Dialogue::settle() {
-  for (;;) {
-    const auto done =
-        std::ranges::find_if(askings_, [](const Asking& each) { return each.waits_for.empty(); });
-    if (done == askings_.end() || !client_.is_running()) return;
-    const Asking asking = std::move(*done);
-    askings_.erase(done);
-    finish(asking);
+  const auto is_done = [](const Asking& each) { return each.waits_for.empty(); };
+  const auto first = std::ranges::find_if(askings_, is_done);
+  if (first == askings_.end() || !client_.is_running()) return;
+  std::vector<Asking> done;
+  std::vector<Asking> waiting;
+  for (Asking& each : askings_) (is_done(each) ? done : waiting).push_back(std::move(each));
+  askings_ = std::move(waiting);
+  for (const Asking& each : done) asked_keys_ -= each.keys.size();
+  for (const Asking& each : done) {
+    if (client_.is_running()) finish(each);
   }
 }
 

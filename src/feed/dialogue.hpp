@@ -63,6 +63,7 @@ class Dialogue {
   };
   using Act = dialect::ClientAct;
 
+  void obey(const Act& act, std::string_view message);
   void subscribe(const Act& act, std::string_view message);
   void unsubscribe(const Act& act, std::string_view message);
   void request(const Act& act, std::string_view message);
@@ -91,8 +92,10 @@ class Dialogue {
   std::unordered_map<Channel*, Place> places_;
   std::vector<std::uint32_t> free_;
   std::vector<Asking> askings_;
+  std::size_t asked_keys_ = 0;   ///< of the askings
   std::uint32_t questions_ = 0;  ///< without an answer
   Origin origin_ = 0;
+  const std::shared_ptr<const dialect::Dialect>* present_ = nullptr;  ///< that a message was read by
 };
 
 }  // namespace holdfast::feed

@@ -26,6 +26,11 @@ class Line final : private StrandOwner {
     /// Whether it brings all that those bring which it replaces, so that they can go.
     [[nodiscard]] virtual bool has_taken_over(std::size_t slot, Clock::duration open_for) = 0;
     [[nodiscard]] virtual std::string ping(std::size_t slot) = 0;  ///< as StrandOwner::ping
+    /// As StrandOwner::may_pong; if not, `pong` follows.
+    [[nodiscard]] virtual bool may_pong(std::size_t slot) {
+      (void)slot;
+      return true;
+    }
     [[nodiscard]] virtual Clock::duration wait_to_connect(TimePoint now) = 0;
 
    protected:
@@ -54,6 +59,11 @@ class Line final : private StrandOwner {
   void rotate(std::size_t slot);
   /// It ends now and is dialled again.
   void leave(std::size_t slot, const std::string& why) { places_[slot].strand->leave(why); }
+  /// The answer to its latest ping, now that it may.
+  void pong(std::size_t slot) {
+    const auto& strand = places_[slot].strand;
+    if (strand != nullptr) strand->pong(strand);
+  }
   /// Many times a second: rotation, backends to be left.
   void tick(TimePoint now);
   /// Others take over from the present connections, which end when they have spoken.
@@ -67,6 +77,7 @@ class Line final : private StrandOwner {
   void read_is_over() override { receiver_.read_is_over(); }
   void lost(std::size_t slot, const std::string& why) override;
   std::string ping(std::size_t slot) override { return receiver_.ping(slot); }
+  bool may_pong(std::size_t slot) override { return receiver_.may_pong(slot); }
   Clock::duration wait_to_connect(TimePoint now) override { return receiver_.wait_to_connect(now); }
 
   void settle(const config::Feed& settings);

@@ -8,14 +8,21 @@ namespace holdfast::feed {
 using dialect::Fault;
 
 void Requests::ask(Question&& question, TimePoint now) {
-  if (!question.shared_by.empty()) {
-    const auto found = shared_.find(question.shared_by);
-    if (found != shared_.end()) return open_.at(found->second).askers.push_back(std::move(question.asker));
-  }
+  now_ = now;
+  const std::size_t bytes = question.message.size() + question.shared_by.size();
+  const auto found = question.shared_by.empty() ? shared_.end() : shared_.find(question.shared_by);
+  const bool is_full =
+      askers_ >= most_askers || (found == shared_.end() && kept_bytes_ + bytes > most_kept_bytes);
+  if (is_full)
+    return host_.refuse(question.asker,
+                        {Fault::too_many_requests, "the source has too many questions to answer", {}});
+  ++askers_;
+  if (found != shared_.end()) return open_.at(found->second).askers.push_back(std::move(question.asker));
   const std::uint64_t number = ++numbers_;
   if (!question.shared_by.empty()) shared_[question.shared_by] = number;
+  kept_bytes_ += bytes;
   Open& open = open_[number];
-  open.since = now;
+  open.since = open.waits_since = now;
   open.askers.push_back(std::move(question.asker));
   open.question = std::move(question);
   say(number, open);
@@ -40,6 +47,7 @@ void Requests::closed(Connection connection) {
     const auto which = each++;
     if (which->second.connection != connection) continue;
     which->second.connection = 0;
+    which->second.waits_since = now_;
     if (which->second.question.retryable && !std::exchange(which->second.was_lost, true)) {
       again.push_back(which->first);
     } else {
@@ -54,6 +62,7 @@ bool Requests::take(const dialect::SourceAct& act, std::string_view message) {
   const auto found = open_.find(*act.number);
   if (found == open_.end()) return false;
   const std::vector<Asker> askers = std::move(found->second.askers);
+  askers_ -= askers.size();
   forget(found);
   for (const Asker& each : askers) {
     std::string text;
@@ -64,12 +73,13 @@ bool Requests::take(const dialect::SourceAct& act, std::string_view message) {
 }
 
 void Requests::tick(TimePoint now, Clock::duration timeout, Clock::duration patience) {
+  now_ = now;
   for (auto each = open_.begin(); each != open_.end();) {
     const auto which = each++;
     const Clock::duration age = now - which->second.since;
     if (age >= timeout) {
       refuse(which, {Fault::timed_out, "the source did not answer", {}});
-    } else if (which->second.connection == 0 && age >= patience) {
+    } else if (which->second.connection == 0 && now - which->second.waits_since >= patience) {
       refuse(which, {Fault::source_gone, "there is no source now", {}});
     }
   }
@@ -84,12 +94,15 @@ bool Requests::waits_on(Connection connection) const noexcept {
 }
 
 Requests::Table::iterator Requests::forget(Table::iterator which) {
-  if (!which->second.question.shared_by.empty()) shared_.erase(which->second.question.shared_by);
+  const Question& question = which->second.question;
+  kept_bytes_ -= question.message.size() + question.shared_by.size();
+  if (!question.shared_by.empty()) shared_.erase(question.shared_by);
   return open_.erase(which);
 }
 
 void Requests::refuse(Table::iterator which, const Refusal& why) {
   const std::vector<Asker> askers = std::move(which->second.askers);
+  askers_ -= askers.size();
   forget(which);
   for (const Asker& each : askers) host_.refuse(each, why);
 }

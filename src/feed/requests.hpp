@@ -3,7 +3,8 @@
 // of the client's id, which comes back into the answer; identical ones that may share an answer share one.
 // Sans-io.
 //
-// Thread: the source thread's. Invariant: each asker gets one answer, or a refusal.
+// Thread: the source thread's. Invariant: each asker gets one answer, or a refusal. What a source that does
+// not answer makes wait is bounded: 32 MiB and 200,000 askers.
 
 #include <cstdint>
 #include <map>
@@ -56,10 +57,13 @@ class Requests {
     Question question;
     std::vector<Asker> askers;
     TimePoint since;
+    TimePoint waits_since;  ///< for a connection
     Connection connection = 0;
     bool was_lost = false;
   };
   using Table = std::map<std::uint64_t, Open>;
+  static constexpr std::size_t most_kept_bytes = 32UL << 20;
+  static constexpr std::size_t most_askers = 200'000;
   void say(std::uint64_t number, Open& open);
   Table::iterator forget(Table::iterator which);
   void refuse(Table::iterator which, const Refusal& why);
@@ -67,6 +71,9 @@ class Requests {
   std::uint64_t& numbers_;
   Host& host_;
   Table open_;
+  std::size_t kept_bytes_ = 0;  ///< of questions without an answer
+  std::size_t askers_ = 0;
+  TimePoint now_;                                          ///< of the latest call that said it
   std::unordered_map<std::string, std::uint64_t> shared_;  ///< by question
 };
 

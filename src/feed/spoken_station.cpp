@@ -45,7 +45,7 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     hub_.tick(now);
     requests_.tick(now, hub_.settings().request_timeout, patience);
     for (auto each = trunks_.begin(); each != trunks_.end();) {
-      const bool asks = each == trunks_.begin() && requests_.size() != 0;
+      const bool asks = (each == trunks_.begin() && requests_.size() != 0) || (*each)->keeps_words();
       const bool is_over =
           (*each)->size() == 0 && !asks && now - (*each)->idle_since() >= hub_.settings().linger;
       each = is_over ? close(each) : std::next(each);
@@ -55,6 +55,7 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
     Hub::Channel* const channel = hub_.find(id);
     if (id != 0 && channel == nullptr) return;
     Trunk* const trunk = channel == nullptr ? any() : trunk_of(*channel);
+    if (trunk != nullptr) trunk->note_use(Clock::now());
     metrics::SourceCells& cells = hub_.feed().source_cells();
     const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
     (trunk != nullptr && trunk->forward(text) ? cells.forwarded : cells.forwards_dropped).add();
@@ -73,8 +74,11 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
   }
   void renew(ChannelId id) override {
     Hub::Channel* const channel = hub_.find(id);
-    Trunk* const trunk = channel == nullptr ? nullptr : trunk_of(*channel);
-    if (trunk != nullptr) trunk->renew(*channel);
+    if (channel == nullptr) return;
+    hub_.publish();
+    // It has come meanwhile.
+    if (channel->log.latest_snapshot() != channel->log.end()) return;
+    if (Trunk* const trunk = trunk_of(*channel)) trunk->renew(*channel);
   }
   [[nodiscard]] std::vector<SourceView> views(std::size_t most) const override {
     std::vector<SourceView> seen;
@@ -131,7 +135,9 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
 
   // Requests::Host
   Requests::Connection say(std::string_view text) override {
-    return trunks_.empty() ? 0 : trunks_.front()->say(text);
+    // When it has timed out, nobody wants to know any more.
+    const TimePoint until = Clock::now() + hub_.settings().request_timeout;
+    return trunks_.empty() ? 0 : trunks_.front()->say(text, until);
   }
   void answer(const Asker& asker, std::string text) override {
     hub_.feed().source_cells().answered.add();

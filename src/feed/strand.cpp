@@ -332,10 +332,9 @@ std::string Strand::take_control(std::span<const std::byte> frame, const ws::Fra
   const ws::ControlPayload payload = ws::control_payload(frame, header);
   if (header.opcode == ws::Opcode::ping) {
     if (unsent_bytes_ > most_unsent_pongs) return "the source pings and does not read";
-    const auto pong = ws::encode_pong(payload.view(), mask());
-    unsent_.emplace_back(reinterpret_cast<const char*>(pong.view().data()), pong.view().size());
-    unsent_bytes_ += unsent_.back().size();
-    flush_now();
+    const auto words = payload.view();
+    owed_pong_.assign(words.begin(), words.end());
+    if (owner_->may_pong(slot_)) write_pong();
     return {};
   }
   if (header.opcode != ws::Opcode::close) return {};
@@ -344,6 +343,19 @@ std::string Strand::take_control(std::span<const std::byte> frame, const ws::Fra
   if (unsent_.empty()) (void)leg_->leg().write(answer.view());
   return "the source closed with " + (code == ws::close_code_none ? "no code" : std::to_string(code)) + " " +
          std::string(ws::close_reason(payload));
+}
+
+void Strand::pong(const std::shared_ptr<Strand>& self) {
+  if (!is_open()) return;
+  write_pong();
+  start_writing(self);
+}
+
+void Strand::write_pong() {
+  const auto frame = ws::encode_pong(owed_pong_, mask());
+  unsent_.emplace_back(reinterpret_cast<const char*>(frame.view().data()), frame.view().size());
+  unsent_bytes_ += unsent_.back().size();
+  flush_now();
 }
 
 bool Strand::send(const std::shared_ptr<Strand>& self, ws::Opcode opcode,

@@ -29,6 +29,9 @@ class StrandOwner {
   virtual void lost(std::size_t slot, const std::string& why) = 0;
   /// What is said in place of a WebSocket ping; "" = that one.
   [[nodiscard]] virtual std::string ping(std::size_t slot) = 0;
+  /// Whether the source allows an answer to its ping now; that counts. If not, it gets the latest one with
+  /// `pong`.
+  [[nodiscard]] virtual bool may_pong(std::size_t slot) = 0;
   /// How long to wait before it dials; 0 = go, and that counts.
   [[nodiscard]] virtual Clock::duration wait_to_connect(TimePoint now) = 0;
 
@@ -51,6 +54,8 @@ class Strand {
   /// False: it is not open, or has too much to send already.
   bool send(const std::shared_ptr<Strand>& self, ws::Opcode opcode, std::span<const std::byte> message);
 
+  /// The answer to the latest ping that had to wait.
+  void pong(const std::shared_ptr<Strand>& self);
   /// The present connection ends with what was read last; another one is dialled.
   void leave(std::string why) { leave_because_ = std::move(why); }
 
@@ -82,6 +87,7 @@ class Strand {
   [[nodiscard]] std::string take(std::span<const std::byte> bytes, std::size_t& used, TimePoint now);
   [[nodiscard]] std::string take_control(std::span<const std::byte> frame, const ws::FrameHeader& header);
   void take_data(std::span<const std::byte> bytes, const ws::Step& step, TimePoint now);
+  void write_pong();
   void flush_now();
   void set_deadline(TimePoint now);
   [[nodiscard]] std::string look_at_silence(const Self& self, TimePoint now);
@@ -108,6 +114,7 @@ class Strand {
   std::unique_ptr<std::byte[]> room_;  ///< of what was read and not used
   std::vector<std::byte> message_;     ///< of a message that comes in parts
   ws::Opcode opcode_ = ws::Opcode::text;
+  std::vector<std::byte> owed_pong_;  ///< payload of the latest ping
   std::deque<std::string> unsent_;
   std::size_t unsent_bytes_ = 0;
   bool writes_ = false;

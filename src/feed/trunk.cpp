@@ -14,8 +14,12 @@ namespace {
 // Channels that are asked for within it share a command.
 constexpr std::chrono::milliseconds gathering{20};
 constexpr std::size_t most_kept_bytes = 256UL * 1024;
+// The source counts when messages arrive, which may be closer to each other than when they were sent.
+constexpr std::chrono::milliseconds source_second{1'100};
 // A connection that takes over has been open for so long; what the old one still brings is a double.
 constexpr std::chrono::milliseconds overlap{300};
+// What a connection brings that is ahead of the others waits no longer.
+constexpr std::chrono::seconds longest_wait_for_others{1};
 constexpr std::chrono::seconds wait_for_snapshots{5};
 constexpr std::chrono::seconds wait_for_answers{10};
 constexpr std::chrono::seconds longest_overlap{60};
@@ -38,7 +42,7 @@ struct Trunk::Talk final : Conversation::Partner {
         slot(in),
         words({dialect,
                limit_of(settings.source.limits.messages_per_second, dialect->limits().messages_per_second),
-               settings.request_timeout, &of.owner_.hub().feed().source_cells()},
+               settings.request_timeout, &of.owner_.hub().feed().source_cells(), source_second},
               of.owner_.numbers(), static_cast<Conversation::Partner&>(*this)) {}
   bool write(std::string_view text) override { return trunk.line_.send(slot, text); }
   void confirmed(const std::string& key) override { trunk.confirmed(key); }
@@ -47,6 +51,7 @@ struct Trunk::Talk final : Conversation::Partner {
   Trunk& trunk;
   const std::size_t slot;
   const Requests::Connection connection = next_connection();
+  bool owes_pong = false;
   Conversation words;
 };
 
@@ -65,6 +70,7 @@ void Trunk::add(Hub::Channel& channel, TimePoint now) {
   place.since = now;
   for (auto& [slot, talk] : talks_) talk->words.subscribe(channel.key);
   run_at(now + gathering);
+  // It is ours alone, with and without a source.
   if (!owner_.hub().dialect()->asks_for(channel.key)) owner_.hub().confirm(channel);
 }
 
@@ -85,12 +91,12 @@ void Trunk::renew(const Hub::Channel& channel) {
   run_at(Clock::now() + gathering);
 }
 
-Requests::Connection Trunk::say(std::string_view text) {
+Requests::Connection Trunk::say(std::string_view text, TimePoint until) {
   Talk* best = nullptr;
   for (const auto& [slot, talk] : talks_) {
     if (best == nullptr || line_.is_going(best->slot)) best = talk.get();
   }
-  if (best == nullptr || !best->words.say(std::string(text))) return 0;
+  if (best == nullptr || !best->words.say(std::string(text), until)) return 0;
   // The caller may be in the midst of something.
   run_at(Clock::now());
   return best->connection;
@@ -108,8 +114,8 @@ void Trunk::run_at(TimePoint when) {
   if (when >= timer_at_) return;
   timer_at_ = when;
   timer_.expires_at(when);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) run();
+  timer_.async_wait([this, life = std::weak_ptr<int>(life_)](const boost::system::error_code& error) {
+    if (!error && !life.expired()) run();
   });
 }
 
@@ -117,7 +123,15 @@ void Trunk::run() {
   timer_at_ = TimePoint::max();
   const TimePoint now = Clock::now();
   TimePoint next = TimePoint::max();
-  for (auto& [slot, talk] : talks_) next = std::min(next, talk->words.run(now));
+  for (auto& [slot, talk] : talks_) {
+    if (talk->owes_pong && talk->words.free_at(now) <= now) {
+      talk->owes_pong = false;
+      talk->words.note_ping(now);
+      line_.pong(slot);
+    }
+    next = std::min(next, talk->words.run(now));
+    if (talk->owes_pong) next = std::min(next, talk->words.free_at(now));
+  }
   if (next != TimePoint::max()) run_at(next);
   owner_.hub().publish();
 }
@@ -128,8 +142,7 @@ void Trunk::opened(std::size_t slot) {
   talk = std::make_unique<Talk>(*this, slot, hub.settings(), hub.dialect());
   for (auto& [key, place] : channels_) {
     talk->words.subscribe(key);
-    // A source that begins anew may count anew.
-    if (talks_.size() == 1) place.last.reset();
+    place.order.begin(slot, talks_.size() == 1);
   }
   kept_bytes_ = 0;
   for (const std::string& each : std::exchange(kept_, {})) (void)talk->words.say(each);
@@ -149,6 +162,8 @@ void Trunk::closed(std::size_t slot) {
                           });
     if (!is_known) nowhere.push_back(place.channel);
     place.was_cut = place.was_cut || talks_.empty();
+    place.order.end(slot);
+    release(place);
     if (std::exchange(place.lead, place.lead == slot ? nobody : place.lead) != slot) continue;
     // Where the others are can't be told from where this one was.
     if (!talks_.empty()) talks_.begin()->second->words.renew(key);
@@ -156,7 +171,19 @@ void Trunk::closed(std::size_t slot) {
   for (Hub::Channel* const each : nowhere)
     owner_.hub().refuse(*each, {dialect::Fault::source_error, "the source has it no more", {}});
   if (!talks_.empty()) run_at(Clock::now());
+  owner_.hub().publish();
   owner_.closed(gone->connection);
+}
+
+bool Trunk::may_pong(std::size_t slot) {
+  const auto found = talks_.find(slot);
+  if (found == talks_.end()) return true;
+  const TimePoint now = Clock::now();
+  const bool may = found->second->words.free_at(now) <= now;
+  if (may) found->second->words.note_ping(now);
+  found->second->owes_pong = !may;
+  if (!may) run_at(found->second->words.free_at(now));
+  return may;
 }
 
 bool Trunk::has_taken_over(std::size_t slot, Clock::duration open_for) {
@@ -258,8 +285,13 @@ void Trunk::deliver(Talk& talk, const dialect::SourceAct& act, const Writer::Mes
       forwarded.slice = bytes_of(slice_);
     }
   }
-  if (!is_new(talk.slot, place, act, forwarded)) return;
-  owner_.hub().came(*place.channel, forwarded);
+  if (is_new(talk.slot, place, act, forwarded)) owner_.hub().came(*place.channel, forwarded);
+  release(place);
+}
+
+void Trunk::release(Place& place, TimePoint patient_until) {
+  for (const Order::Held& each : place.order.release(patient_until))
+    owner_.hub().came(*place.channel, each.message());
 }
 
 bool Trunk::is_new(std::size_t slot, Place& place, const dialect::SourceAct& act,
@@ -276,19 +308,13 @@ bool Trunk::is_new(std::size_t slot, Place& place, const dialect::SourceAct& act
     if (place.lead != slot) duplicates.add();
     return place.lead == slot;
   }
-  if (!line_.dedupes()) {
-    place.last = act.last;
-    place.last_slot = slot;
-    return true;
-  }
   if (act.last) {
-    const bool was_here = place.last && *act.last <= *place.last && slot != place.last_slot;
-    if (was_here) duplicates.add();
-    if (was_here) return false;
-    place.last = act.last;
-    place.last_slot = slot;
-    return true;
+    const Order::Verdict verdict = place.order.take(slot, act.first, *act.last, line_.dedupes());
+    if (verdict == Order::Verdict::is_double) duplicates.add();
+    if (verdict == Order::Verdict::waits) place.order.hold(slot, *act.last, message);
+    return verdict == Order::Verdict::goes;
   }
+  if (!line_.dedupes()) return true;
   const std::string_view text(reinterpret_cast<const char*>(message.payload.data()), message.payload.size());
   const std::uint64_t what = act.digest ? *act.digest : std::hash<std::string_view>{}(text);
   const std::uint64_t whose = std::hash<std::string_view>{}(place.channel->key);
@@ -298,6 +324,10 @@ bool Trunk::is_new(std::size_t slot, Place& place, const dialect::SourceAct& act
 // Who waits for a channel while there is no source is told so after a while.
 void Trunk::tick(TimePoint now) {
   line_.tick(now);
+  if (talks_.size() > 1) {
+    for (auto& [key, place] : channels_) release(place, now - longest_wait_for_others);
+    owner_.hub().publish();
+  }
   if (!talks_.empty()) return;
   std::vector<Hub::Channel*> given_up;
   for (const auto& [key, place] : channels_) {

@@ -16,6 +16,7 @@
 
 #include "feed/conversation.hpp"
 #include "feed/line.hpp"
+#include "feed/order.hpp"
 #include "feed/requests.hpp"
 #include "holdfast/dialect/scratch.hpp"
 #include "holdfast/feed/hub.hpp"
@@ -53,7 +54,7 @@ class Trunk final : private Line::Receiver {
   [[nodiscard]] bool has(const Hub::Channel& channel) const { return channels_.contains(channel.key); }
   void renew(const Hub::Channel& channel);
   /// To any connection, which it names; 0: there is none, or it has too much to say already.
-  [[nodiscard]] Requests::Connection say(std::string_view text);
+  [[nodiscard]] Requests::Connection say(std::string_view text, TimePoint until = TimePoint::max());
   /// The same for what needs no answer: a little is kept while there is no connection. False: it is lost.
   [[nodiscard]] bool forward(std::string_view text);
   void tick(TimePoint now);
@@ -62,6 +63,8 @@ class Trunk final : private Line::Receiver {
 
   [[nodiscard]] const std::string& lane() const noexcept { return lane_; }
   [[nodiscard]] std::size_t size() const noexcept { return channels_.size(); }
+  /// Words of clients wait for a connection.
+  [[nodiscard]] bool keeps_words() const noexcept { return !kept_.empty(); }
   /// Since when it has no channel.
   [[nodiscard]] TimePoint idle_since() const noexcept { return idle_since_; }
   void note_use(TimePoint now) noexcept { idle_since_ = now; }
@@ -73,11 +76,10 @@ class Trunk final : private Line::Receiver {
   struct Place {
     Hub::Channel* channel = nullptr;
     TimePoint since;
-    bool was_cut = false;               ///< no connection had it since it was open
-    bool has_snapshots = false;         ///< then one connection's messages count, from its snapshot on
-    std::size_t lead = nobody;          ///< that one
-    std::optional<std::uint64_t> last;  ///< sequence number
-    std::size_t last_slot = nobody;     ///< who brought it
+    bool was_cut = false;        ///< no connection had it since it was open
+    bool has_snapshots = false;  ///< then one connection's messages count, from its snapshot on
+    std::size_t lead = nobody;   ///< that one
+    Order order;                 ///< of messages with numbers
   };
   struct Hash {
     using is_transparent = void;
@@ -92,6 +94,7 @@ class Trunk final : private Line::Receiver {
   void read_is_over() override { owner_.hub().publish(); }
   bool has_taken_over(std::size_t slot, Clock::duration open_for) override;
   std::string ping(std::size_t slot) override;
+  bool may_pong(std::size_t slot) override;
   Clock::duration wait_to_connect(TimePoint now) override { return owner_.wait_to_connect(now); }
 
   void confirmed(const std::string& key);
@@ -99,6 +102,7 @@ class Trunk final : private Line::Receiver {
   void deliver(Talk& talk, const dialect::SourceAct& act, const Writer::Message& message);
   [[nodiscard]] bool is_new(std::size_t slot, Place& place, const dialect::SourceAct& act,
                             const Writer::Message& message);
+  void release(Place& place, TimePoint patient_until = TimePoint::min());
   void tell_gap(Hub::Channel& channel);
   void run();
   void run_at(TimePoint when);
@@ -113,6 +117,7 @@ class Trunk final : private Line::Receiver {
   std::string slice_;
   boost::asio::steady_timer timer_;
   TimePoint timer_at_ = TimePoint::max();
+  std::shared_ptr<int> life_ = std::make_shared<int>();  ///< a timer that is over already may find us gone
   TimePoint idle_since_;
   Line line_;  ///< last: its end is told to the others
 };

@@ -20,6 +20,42 @@ def config(*sources, feed=None, source=None, route=None, **options):
     return made
 
 
+def spoken(dialect, path, *markets, source=None, **feed):
+    """The same with a dialect and another path."""
+    made = config(*markets, source=source, feed={"dialect": dialect, "linger": "500ms", **feed})
+    made["routes"][0]["path"] = path
+    return made
+
+
+def say(client, message):
+    client.send(wire.frame(wire.TEXT, (message if isinstance(message, str) else json.dumps(message)).encode()))
+
+
+def raw(client):
+    """The next message, as it stands there."""
+    opcode, _, payload = client.data_frame()
+    assert opcode == wire.TEXT, f"opcode {opcode}: {payload}"
+    return payload.decode()
+
+
+def heard(client):
+    return json.loads(raw(client))
+
+
+def ask(client, message):
+    say(client, message)
+    return heard(client)
+
+
+def quiet(client):
+    """Nothing waits for it: the pong to a ping is what comes next."""
+    client.send(wire.frame(wire.PING, b"quiet?"))
+    opcode, _, payload = client.frame()
+    while opcode == wire.PING:
+        opcode, _, payload = client.frame()
+    assert (opcode, payload) == (wire.PONG, b"quiet?"), payload
+
+
 def uri(proxy, name="all", scheme="ws"):
     return f"{scheme}://{proxy.public}/feed/{name}"
 
@@ -46,10 +82,14 @@ class Followers:
         self.tasks = [asyncio.ensure_future(self._listen(n, client)) for n, client in enumerate(clients)]
         return clients
 
+    @staticmethod
+    def note(message):
+        return json.loads(message)["n"]
+
     async def _listen(self, number, client):
         try:
             async for message in client:
-                self.heard[number].append(json.loads(message)["n"])
+                self.heard[number].append(self.note(message))
         except websockets.ConnectionClosed:
             pass
         self.codes[number] = client.close_code
@@ -71,6 +111,26 @@ class Followers:
         asyncio.run_coroutine_threadsafe(end(), self.loop).result(20 * harness.SLOWNESS)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
+
+
+class Talkers(Followers):
+    """The same for clients that speak; each remembers the texts that it heard."""
+
+    @staticmethod
+    def note(message):
+        return message
+
+    def say(self, text):
+        """Each says it."""
+        async def all_of_them():
+            await asyncio.gather(*(client.send(text) for client in self.clients), return_exceptions=True)
+        asyncio.run_coroutine_threadsafe(all_of_them(), self.loop).result(60 * harness.SLOWNESS)
+
+    def wait(self, count, seconds=20):
+        """Until each has heard so many."""
+        harness.eventually(lambda: all(len(texts) >= count for texts in self.heard), seconds,
+                           f"{count} messages at every client")
+        return self.heard
 
 
 def follow(proxy, name="all", **options):

@@ -131,7 +131,8 @@ struct SourceAct {
   /// confirms all that was asked before it on this connection. Rules can't always tell an answer to a command
   /// from one to a request (JSON-RPC): look whose number it is.
   std::optional<std::uint64_t> number;
-  Span number_span;  ///< where it stands: the asker's own id goes there
+  bool lacks_number = false;  ///< the rule says where it stands, and there is none
+  Span number_span;           ///< where it stands: the asker's own id goes there
 
   std::optional<std::uint64_t> first;   ///< sequence numbers, where the rules say
   std::optional<std::uint64_t> last;    ///< alone where a message has one number only

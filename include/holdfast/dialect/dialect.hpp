@@ -126,6 +126,8 @@ class Dialect {
   [[nodiscard]] bool asks_for(std::string_view key) const noexcept;
   /// Whether something of what clients may say is for the source.
   [[nodiscard]] bool needs_source() const noexcept;
+  /// Whether each ack says what it is to: a number or a channel.
+  [[nodiscard]] bool tells_acks_apart() const noexcept;
   /// Whether there is a slice of some message: another form than the whole.
   [[nodiscard]] bool has_slices() const noexcept;
   /// Whether channels have stable subscription ids that stand in messages.

@@ -118,6 +118,7 @@ class Audience final : public session::Guest, private Timer {
                   std::chrono::milliseconds spread) noexcept;
   /// The hub knows it no more; it is kept until its last subscriber has left it.
   Channel& orphan(FeedState& feed, const std::string& key);
+  void renew_for_held(Channel& channel) noexcept;
   void note_left(Channel& channel);
   void note_count(Channel& channel);
   void drop_if_empty(Channel& channel) noexcept;
