@@ -147,6 +147,32 @@ def test_without_echo_a_speaker_does_not_hear_itself(start, source, tmp_path):
             assert len([feeds.heard(late) for _ in range(50)]) == 50
 
 
+def test_how_many_are_there_is_told_where_the_dialect_says_how(start, source, tmp_path):
+    def counts(made):
+        made["replies"]["presence"] = {"type": "presence", "room": "$key", "count": "$count"}
+    _, proxy = rooms(start, source, own(tmp_path, counts))
+
+    def until(client, count):
+        while (told := feeds.heard(client)) != {"type": "presence", "room": "r1", "count": count}:
+            assert told["type"] == "presence"
+    with wire.open_session(proxy.public, "/chat") as ann:
+        join(ann, "r1")
+        until(ann, 1)
+        with wire.open_session(proxy.public, "/chat") as bob:
+            join(bob, "r1")
+            until(bob, 2)
+            until(ann, 2)
+        until(ann, 1)
+        # Not a part of what was said: who comes gets the latest fifty words all the same.
+        for n in range(50):
+            feeds.say(ann, said(n))
+            assert feeds.heard(ann)["text"] == n
+        with wire.open_session(proxy.public, "/chat") as late:
+            join(late, "r1")
+            texts = [told for told in (feeds.heard(late) for _ in range(51)) if told["type"] == "say"]
+            assert [told["text"] for told in texts] == list(range(50))
+
+
 def test_a_client_that_can_not_keep_up_is_told_how_much_it_missed(start, source):
     _, proxy = rooms(start, source, ring={"bytes": "64KiB", "age": "60s"})
     with wire.open_session(proxy.public, "/chat") as ann, \
