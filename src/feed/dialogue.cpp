@@ -306,9 +306,12 @@ void Dialogue::tell_gap(const Channel& channel, std::uint64_t missed) {
   reply(*dialect(), dialect::no_rule, Reply::gap, values);
 }
 
-std::vector<std::string> Dialogue::all_keys() const {
+std::vector<std::string> Dialogue::all_keys(std::span<const std::string> more) const {
   std::vector<std::string> keys;
-  for (const auto& [channel, place] : places_) keys.push_back(channel->key);
+  for (const auto& [channel, place] : places_) {
+    const bool has = client_.subscriptions_[place.subscription].joined;
+    if (has || std::ranges::find(more, channel->key) != more.end()) keys.push_back(channel->key);
+  }
   std::ranges::sort(keys);
   return keys;
 }
@@ -316,7 +319,7 @@ std::vector<std::string> Dialogue::all_keys() const {
 void Dialogue::reply(const dialect::Dialect& rules, dialect::RuleIndex rule, Reply kind,
                      dialect::ReplyValues values) {
   std::vector<std::string> all;
-  if (kind == Reply::result && rules.tells_all(rule)) all = all_keys();
+  if (kind == Reply::result && rules.tells_all(rule)) all = all_keys(values.keys);
   values.all = all;
   values.unix_us = unix_us();
   for (const std::string& each : rules.render_reply(rule, kind, values)) {

@@ -79,7 +79,8 @@ class Dialogue {
   void settle();
   void finish(const Asking& asking);
   [[nodiscard]] Channel* find(std::string_view key) const;
-  [[nodiscard]] std::vector<std::string> all_keys() const;
+  /// Those that it was told to have, and `more`.
+  [[nodiscard]] std::vector<std::string> all_keys(std::span<const std::string> more) const;
   void reply(const dialect::Dialect& dialect, dialect::RuleIndex rule, dialect::Reply kind,
              dialect::ReplyValues values);
   void reply(const Act& act, std::string_view message, const std::vector<std::string>& keys,
