@@ -57,6 +57,8 @@ Order::Verdict Order::take(std::size_t slot, std::uint64_t hash, bool is_first) 
   for (const Held& each : held_) {
     if (each.slot != slot && each.what == hash) note_in_step(each.slot);
   }
+  // And what of its own has waited came before that.
+  std::erase_if(held_, [&](const Held& each) { return each.slot == slot && !each.has_number; });
   note_in_step(slot);
   return Verdict::is_double;
 }

@@ -68,7 +68,11 @@ void Trunk::add(Hub::Channel& channel, TimePoint now) {
   Place& place = channels_[channel.key];
   place.channel = &channel;
   place.since = now;
-  for (auto& [slot, talk] : talks_) talk->words.subscribe(channel.key);
+  for (auto& [slot, talk] : talks_) {
+    talk->words.subscribe(channel.key);
+    // Another one that comes, or is there to take over, may be ahead of it.
+    if (talks_.size() == 1 || line_.is_going(slot)) place.order.begin(slot, true);
+  }
   run_at(now + gathering);
   // It is ours alone, with and without a source.
   const dialect::CommandKey named{channel.key, {}};

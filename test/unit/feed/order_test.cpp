@@ -110,6 +110,19 @@ TEST_SUITE("order of numbered messages") {
     CHECK(silent.out == Numbers{1, 5, 6});
   }
 
+  TEST_CASE("what is older than the first that went out is not sent behind it") {
+    Channel c;
+    c.kind = Kind::content;
+    c.bring(1, 5);
+    c.bring(0, 3);
+    c.bring(0, 4);
+    c.bring(0, 5);
+    c.bring(0, 6);
+    c.bring(1, 6);
+    CHECK(c.out == Numbers{5, 6});
+    CHECK_FALSE(c.order.has_held());
+  }
+
   TEST_CASE("what waits is bounded") {
     Channel c;
     c.order.begin(0, true);
