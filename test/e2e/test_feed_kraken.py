@@ -150,12 +150,14 @@ def test_an_ack_that_comes_twice_is_nothing_new(start, source):
         def message(self, connection, message):
             if message["method"] != "subscribe":
                 return super().message(connection, message)
-            first = self.timed({"method": "subscribe", "success": True,
-                                "result": {"channel": "ticker", "symbol": "BTC/USD"}}, message)
-            connection.say(first)
-            connection.say(first)
-            connection.say(self.timed({"error": "Currency pair not supported ETH/USD", "method": "subscribe",
-                                       "success": False, "symbol": "ETH/USD"}, message))
+            for symbol in message["params"]["symbol"]:
+                ack = self.timed({"method": "subscribe", "success": True,
+                                  "result": {"channel": "ticker", "symbol": symbol}}, message)
+                error = self.timed({"error": "Currency pair not supported ETH/USD", "method": "subscribe",
+                                    "success": False, "symbol": symbol}, message)
+                for _ in range(2):
+                    connection.say(ack if symbol == "BTC/USD" else error)
+            return None
 
     market = source(Stammering())
     proxy = start(feeds.spoken("kraken", "/v2", market))
