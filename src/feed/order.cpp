@@ -5,9 +5,10 @@
 
 namespace holdfast::feed {
 
-Order::Held::Held(std::size_t from, std::uint64_t number, const Writer::Message& message)
+Order::Held::Held(std::size_t from, std::uint64_t of, bool numbered, const Writer::Message& message)
     : slot(from),
-      last(number),
+      what(of),
+      has_number(numbered),
       like_(message),
       payload_(message.payload.begin(), message.payload.end()),
       slice_(message.slice.begin(), message.slice.end()) {}
@@ -49,9 +50,22 @@ Order::Verdict Order::take(std::size_t slot, std::optional<std::uint64_t> first,
   return Verdict::goes;
 }
 
-void Order::hold(std::size_t slot, std::uint64_t last, const Writer::Message& message) {
-  held_bytes_ += message.payload.size() + message.slice.size() + sizeof(Held);
-  held_.emplace_back(slot, last, message);
+Order::Verdict Order::take(std::size_t slot, std::uint64_t hash, bool is_first) {
+  if (in_step_ == 0) note_in_step(slot);
+  if (is_first) return is_in_step(slot) ? Verdict::goes : Verdict::waits;
+  // What waits since another connection was ahead: this one has come to it.
+  for (const Held& each : held_) {
+    if (each.slot != slot && each.what == hash) note_in_step(each.slot);
+  }
+  // And what of its own has waited came before that.
+  std::erase_if(held_, [&](const Held& each) { return each.slot == slot && !each.has_number; });
+  note_in_step(slot);
+  return Verdict::is_double;
+}
+
+void Order::hold(Held held) {
+  held_bytes_ += held.message().payload.size() + held.message().slice.size() + sizeof(Held);
+  held_.push_back(std::move(held));
 }
 
 std::vector<Order::Held> Order::release(TimePoint patient_until) {
@@ -61,16 +75,18 @@ std::vector<Order::Held> Order::release(TimePoint patient_until) {
       in_step_ == 0 || held_bytes_ > most_held_bytes || held_.front().message().came <= patient_until;
   if (is_over) note_in_step(held_.front().slot);
   for (const Held& each : held_) {
-    if (last_ && each.last <= *last_) note_in_step(each.slot);
+    if (went_out(each)) note_in_step(each.slot);
   }
   // Who is in step is in order; what it brings may be what lets others go.
   std::vector<Held> still;
   for (Held& each : held_) {
-    if (last_ && each.last <= *last_) {
+    if (went_out(each)) {
       note_in_step(each.slot);
     } else if (is_in_step(each.slot)) {
-      last_ = each.last;
-      last_slot_ = each.slot;
+      if (each.has_number) {
+        last_ = each.what;
+        last_slot_ = each.slot;
+      }
       out.push_back(std::move(each));
     } else {
       still.push_back(std::move(each));

@@ -21,10 +21,12 @@ class Order {
   /// A message that waits.
   class Held {
    public:
-    Held(std::size_t from, std::uint64_t number, const Writer::Message& message);
+    /// `what`: its number, or a hash of its content.
+    Held(std::size_t from, std::uint64_t what, bool has_number, const Writer::Message& message);
     [[nodiscard]] Writer::Message message() const;
     std::size_t slot;
-    std::uint64_t last;
+    std::uint64_t what;
+    bool has_number;
 
    private:
     Writer::Message like_;
@@ -39,8 +41,10 @@ class Order {
   /// Numbers of a message that this connection has brought; `several`: there are others, or were until now.
   [[nodiscard]] Verdict take(std::size_t slot, std::optional<std::uint64_t> first, std::uint64_t last,
                              bool several);
+  /// The same for one without a number; `is_first`: no connection has brought it before.
+  [[nodiscard]] Verdict take(std::size_t slot, std::uint64_t hash, bool is_first);
   /// One that `waits`.
-  void hold(std::size_t slot, std::uint64_t last, const Writer::Message& message);
+  void hold(Held held);
   /// Those whose turn it is now, in order; all that have waited since `patient_until`.
   [[nodiscard]] std::vector<Held> release(TimePoint patient_until = TimePoint::min());
   [[nodiscard]] bool has_held() const noexcept { return !held_.empty(); }
@@ -49,6 +53,9 @@ class Order {
   static constexpr std::size_t nobody = SIZE_MAX;
   static constexpr std::size_t most_held_bytes = 1UL << 20;
   static_assert(Deduper::most_slots <= 32);
+  [[nodiscard]] bool went_out(const Held& held) const noexcept {
+    return held.has_number && last_ && held.what <= *last_;
+  }
   [[nodiscard]] bool is_in_step(std::size_t slot) const noexcept { return (in_step_ >> slot & 1U) != 0; }
   void note_in_step(std::size_t slot) noexcept { in_step_ |= 1U << slot; }
 

@@ -68,7 +68,11 @@ void Trunk::add(Hub::Channel& channel, TimePoint now) {
   Place& place = channels_[channel.key];
   place.channel = &channel;
   place.since = now;
-  for (auto& [slot, talk] : talks_) talk->words.subscribe(channel.key);
+  for (auto& [slot, talk] : talks_) {
+    talk->words.subscribe(channel.key);
+    // Another one that comes, or is there to take over, may be ahead of it.
+    if (talks_.size() == 1 || line_.is_going(slot)) place.order.begin(slot, true);
+  }
   run_at(now + gathering);
   // It is ours alone, with and without a source.
   if (!owner_.hub().dialect()->asks_for(channel.key)) owner_.hub().confirm(channel);
@@ -311,14 +315,17 @@ bool Trunk::is_new(std::size_t slot, Place& place, const dialect::SourceAct& act
   if (act.last) {
     const Order::Verdict verdict = place.order.take(slot, act.first, *act.last, line_.dedupes());
     if (verdict == Order::Verdict::is_double) duplicates.add();
-    if (verdict == Order::Verdict::waits) place.order.hold(slot, *act.last, message);
+    if (verdict == Order::Verdict::waits) place.order.hold({slot, *act.last, true, message});
     return verdict == Order::Verdict::goes;
   }
   if (!line_.dedupes()) return true;
   const std::string_view text(reinterpret_cast<const char*>(message.payload.data()), message.payload.size());
   const std::uint64_t what = act.digest ? *act.digest : std::hash<std::string_view>{}(text);
   const std::uint64_t whose = std::hash<std::string_view>{}(place.channel->key);
-  return line_.is_first(slot, what * 0x9e3779b97f4a7c15ULL + whose, message.came);
+  const std::uint64_t hash = what * 0x9e3779b97f4a7c15ULL + whose;
+  const Order::Verdict verdict = place.order.take(slot, hash, line_.is_first(slot, hash, message.came));
+  if (verdict == Order::Verdict::waits) place.order.hold({slot, hash, false, message});
+  return verdict == Order::Verdict::goes;
 }
 
 // Who waits for a channel while there is no source is told so after a while.

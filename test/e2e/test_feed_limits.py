@@ -18,7 +18,7 @@ def test_pongs_count_among_the_messages_of_a_second(start, source):
         for n in range(60):  # spread over 3 s, so that each would be a command of its own
             feeds.say(client, {"method": "SUBSCRIBE", "params": [f"s{n}@trade"], "id": n})
             time.sleep(0.05)
-        assert [feeds.heard(client)["id"] for _ in range(60)] == list(range(60))
+        assert sorted(feeds.heard(client)["id"] for _ in range(60)) == list(range(60))
     assert market.violations == []
     assert len(market.connections) == 1 and market.connections[0].pongs > 3
 
@@ -105,10 +105,7 @@ def test_a_new_connection_that_is_ahead_of_the_old_one_makes_no_gap(start, sourc
             old.data(key, shape(n))
         market.wait(lambda: old.over)
         new.data(key, shape(8))
-        numbers = [feeds.heard(client)[number] for _ in range(5)]
-        assert sorted(numbers) == [4, 5, 6, 7, 8]
-        if number == "u":
-            assert numbers == [4, 5, 6, 7, 8], "a book's updates come in order"
+        assert [feeds.heard(client)[number] for _ in range(5)] == [4, 5, 6, 7, 8]
         feeds.quiet(client)
 
 

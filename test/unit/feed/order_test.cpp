@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace {
 
 using Numbers = std::vector<std::uint64_t>;
 
+enum class Kind : std::uint8_t { last, first_and_last, content };
+
 /// What goes out of several connections that bring 1, 2, 3, …
 struct Channel {
   void bring(std::size_t slot, std::uint64_t number) {
@@ -19,10 +22,15 @@ struct Channel {
     const std::string text = std::to_string(number);
     message.payload = std::as_bytes(std::span(text));
     message.came = now;
-    const Order::Verdict verdict =
-        order.take(slot, has_first ? std::optional(number) : std::nullopt, number, true);
+    Order::Verdict verdict{};
+    if (kind == Kind::content) {
+      verdict = order.take(slot, number, brought.insert(number).second);
+    } else {
+      const bool says = kind == Kind::first_and_last;
+      verdict = order.take(slot, says ? std::optional(number) : std::nullopt, number, true);
+    }
     if (verdict == Order::Verdict::goes) out.push_back(number);
-    if (verdict == Order::Verdict::waits) order.hold(slot, number, message);
+    if (verdict == Order::Verdict::waits) order.hold({slot, number, kind != Kind::content, message});
     release();
   }
   void release(TimePoint patient_until = TimePoint::min()) {
@@ -37,7 +45,8 @@ struct Channel {
   }
 
   Order order;
-  bool has_first = false;
+  Kind kind = Kind::last;
+  std::set<std::uint64_t> brought;
   TimePoint now{std::chrono::hours(1)};
   Numbers out;
 };
@@ -71,7 +80,7 @@ TEST_SUITE("order of numbered messages") {
 
   TEST_CASE("messages that say where they begin need not wait where they follow") {
     Channel c;
-    c.has_first = true;
+    c.kind = Kind::first_and_last;
     c.order.begin(0, true);
     c.bring(0, 1);
     c.order.begin(1, false);
@@ -101,6 +110,19 @@ TEST_SUITE("order of numbered messages") {
     CHECK(silent.out == Numbers{1, 5, 6});
   }
 
+  TEST_CASE("what is older than the first that went out is not sent behind it") {
+    Channel c;
+    c.kind = Kind::content;
+    c.bring(1, 5);
+    c.bring(0, 3);
+    c.bring(0, 4);
+    c.bring(0, 5);
+    c.bring(0, 6);
+    c.bring(1, 6);
+    CHECK(c.out == Numbers{5, 6});
+    CHECK_FALSE(c.order.has_held());
+  }
+
   TEST_CASE("what waits is bounded") {
     Channel c;
     c.order.begin(0, true);
@@ -125,7 +147,7 @@ TEST_SUITE("order of numbered messages") {
       CAPTURE(seed);
       std::mt19937 random(seed);
       Channel c;
-      c.has_first = random() % 2 == 0;
+      c.kind = static_cast<Kind>(random() % 3);
       c.order.begin(0, true);
       std::uint64_t old = 0;
       std::uint64_t fresh = random() % 10;  // the last one that came before it began
