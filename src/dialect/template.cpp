@@ -128,6 +128,8 @@ bool Template::write_value(const Placeholder& placeholder, const Values& values,
   }
   if (text.empty() && placeholder.otherwise) {
     out += *placeholder.otherwise;
+  } else if (text.empty() && placeholder.name == Name::part && values.key.empty()) {
+    return false;  // a reply that is about no channel
   } else if (placeholder.as == As::json && text.empty()) {
     out += "null";
   } else if (placeholder.as == As::json || (placeholder.as == As::number && is_number(text))) {
