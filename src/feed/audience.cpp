@@ -55,20 +55,24 @@ void Broadcast::deliver_to(session::Shard&) noexcept {
 void FeedEnded::deliver_to(session::Shard&) noexcept {
   audience->take(*this);
 }
-Audience::Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode)
+Audience::Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode,
+                   std::size_t most_per_turn)
     : shard_(shard),
       hub_(hub),
       index_(index),
+      most_per_turn_(most_per_turn),
       sends_(mode),
       subscribers_(std::make_unique<Slab<Subscriber>>()),
       serving_now_(std::make_unique<Serving>()),
-      turn_time_(Clock::now()) {
+      turn_time_(Clock::now()),
+      pass_began_(turn_time_) {
   shard_.host(this);
 }
 
 Audience::~Audience() {
   cut_all();
   on_turn_end();
+  shard_.loop().forget(next_turn_);
   shard_.host(nullptr);
 }
 
@@ -404,13 +408,30 @@ void Audience::on_timer(Tick now) {
 }
 
 void Audience::on_turn_end() noexcept {
-  if (!waiting_.empty()) serve_all();
-  for (Channel* const each : grown_) {
-    each->is_grown = false;
-    trim(*each, turn_time_);
+  if (somebody_waits()) serve_some();
+  if (served_ == serving_.size()) {
+    for (Channel* const each : grown_) {
+      each->is_grown = false;
+      trim(*each, turn_time_);
+    }
+    grown_.clear();
   }
-  grown_.clear();
   for (Channel* const each : std::exchange(left_, {})) drop_if_empty(*each);
+  destroy_retired();
+  if (somebody_waits()) shard_.loop().requeue(next_turn_, 0);
+}
+
+void Audience::destroy_retired() noexcept {
+  bool one_waits = false;
+  for (const Handle handle : retired_) {
+    const Subscriber* const subscriber = subscribers_->find(handle);
+    one_waits = one_waits || (subscriber != nullptr && subscriber->waits_);
+  }
+  if (one_waits) {
+    const auto is_gone = [](const Subscriber* each) { return each == nullptr || each->leg_ == nullptr; };
+    std::erase_if(waiting_, is_gone);
+    std::ranges::replace_if(std::span(serving_).subspan(served_), is_gone, nullptr);
+  }
   for (const Handle handle : retired_) {
     Subscriber* const subscriber = subscribers_->find(handle);
     if (subscriber == nullptr) continue;
@@ -420,24 +441,32 @@ void Audience::on_turn_end() noexcept {
   retired_.clear();
 }
 
-void Audience::serve_all() noexcept {
+// A pass over all who wait takes as many turns as it has to; what comes meanwhile goes to those who are still
+// to be served at once, and to the others in the next pass.
+void Audience::serve_some() noexcept {
   turn_time_ = Clock::now();
   helped_ = nullptr;
-  serving_.swap(waiting_);
-  // Nobody is always the last one.
-  const std::size_t first = rotation_++ % serving_.size();
-  for (std::size_t n = 0; n < serving_.size(); ++n) {
-    Subscriber& each = *serving_[(first + n) % serving_.size()];
+  if (served_ == serving_.size()) {
+    serving_.clear();
+    serving_.swap(waiting_);
+    served_ = 0;
+    pass_began_ = turn_time_;
+    // Nobody is always the last one.
+    std::ranges::rotate(serving_,
+                        serving_.begin() + static_cast<std::ptrdiff_t>(rotation_++ % serving_.size()));
+  }
+  const std::size_t end = std::min(serving_.size(), served_ + most_per_turn_);
+  while (served_ < end) {
+    Subscriber* const each = serving_[served_++];
     Subscriber::Plan& plan = serving_now_->plan;
     const std::size_t steps = plan.steps.size();
-    if (!each.plan(plan)) continue;
-    serving_now_->served.push_back({&each, steps, plan.steps.size() - steps, plan.bytes});
-    sends_.add(each.leg(), std::span(plan.pieces).first(plan.piece_count));
-    if (sends_.size() == net::SendBatch::best_size) send_planned();
+    if (each == nullptr || !each->plan(plan)) continue;
+    serving_now_->served.push_back({each, steps, plan.steps.size() - steps, plan.bytes});
+    sends_.add(each->leg(), std::span(plan.pieces).first(plan.piece_count));
   }
   send_planned();
-  serving_.clear();
-  const auto spread = Clock::now() - turn_time_;
+  if (served_ != serving_.size()) return;
+  const auto spread = Clock::now() - pass_began_;
   for (FeedState* const feed : touched_)
     feed->cells(shard_.surroundings().pump_thread).spread.observe(spread);
   touched_.clear();
