@@ -9,8 +9,6 @@
 namespace holdfast::feed {
 
 namespace {
-// How often old messages are looked for in quiet channels.
-constexpr std::uint32_t trim_period_ms = 1'000;
 // A source is not asked for another snapshot of a channel before it had the time to send one.
 constexpr std::chrono::seconds renewal_pause{3};
 }  // namespace
@@ -28,47 +26,24 @@ struct Audience::Serving {
   std::vector<Served> served;
 };
 
-void Published::deliver_to(session::Shard&) noexcept {
-  audience->take(*batch);
-}
-void Opened::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void Ended::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void Ruled::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void Joining::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void Refused::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void Answered::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void Broadcast::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-void FeedEnded::deliver_to(session::Shard&) noexcept {
-  audience->take(*this);
-}
-Audience::Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode)
+Audience::Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode,
+                   std::size_t most_per_turn)
     : shard_(shard),
       hub_(hub),
       index_(index),
+      most_per_turn_(most_per_turn),
       sends_(mode),
       subscribers_(std::make_unique<Slab<Subscriber>>()),
       serving_now_(std::make_unique<Serving>()),
-      turn_time_(Clock::now()) {
+      turn_time_(Clock::now()),
+      pass_began_(turn_time_) {
   shard_.host(this);
 }
 
 Audience::~Audience() {
   cut_all();
   on_turn_end();
+  shard_.loop().forget(next_turn_);
   shard_.host(nullptr);
 }
 
@@ -217,93 +192,6 @@ void Audience::note_change(Channel& channel) noexcept {
   for (const Channel::Follower& each : channel.followers) each.who->mark_due(each.subscription);
 }
 
-void Audience::take(const Batch& batch) noexcept {
-  for (const Batch::Piece& piece : batch.pieces) {
-    const auto found = by_id_.find(piece.channel);
-    if (found == by_id_.end()) continue;
-    Channel& channel = *found->second;
-    for (const Log::Part& part : piece.parts) channel.log.append(part.chunk, part.frames);
-    note_change(channel);
-  }
-}
-
-void Audience::take(Opened& opened) noexcept {
-  const auto found = channels_.find({opened.feed, opened.key});
-  if (found == channels_.end() || found->second->id != 0) {
-    // Everybody has left meanwhile.
-    hub_.leave(*opened.feed, opened.channel, index_);
-    return;
-  }
-  Channel& channel = *found->second;
-  channel.id = opened.channel;
-  channel.rules = opened.rules;
-  channel.log.restart(opened.first);
-  for (const Log::Part& part : opened.parts) channel.log.append(part.chunk, part.frames);
-  by_id_[channel.id] = &channel;
-  for (Channel::Said& each : std::exchange(channel.said_before, {}))
-    forward(channel.feed, &channel, each.opcode, std::move(each.message));
-  // One that is told so may leave, or end.
-  const std::vector<Channel::Follower> followers = channel.followers;
-  for (const Channel::Follower& each : followers) each.who->opened(each.subscription);
-  if (channel.followers.empty()) note_left(channel);
-  note_count(channel);
-  if (!armed()) shard_.loop().timers().arm(*this, shard_.loop().now() + trim_period_ms);
-}
-
-void Audience::take(Ended& ended) noexcept {
-  const auto found = channels_.find({ended.feed, ended.key});
-  // Another one of that name may have been asked for meanwhile.
-  if (found == channels_.end() || found->second->id != ended.channel) return;
-  Channel& channel = orphan(*ended.feed, ended.key);
-  // Each that ends at once takes itself out.
-  const std::vector<Channel::Follower> followers = channel.followers;
-  std::vector<Subscriber*> leaving;
-  for (const Channel::Follower& each : followers) leaving.push_back(each.who);
-  end_spread(leaving, ended.reason, ended.spread);
-}
-
-Channel& Audience::orphan(FeedState& feed, const std::string& key) {
-  const auto found = channels_.find({&feed, key});
-  orphans_.push_back(std::move(found->second));
-  channels_.erase(found);
-  Channel& channel = *orphans_.back();
-  by_id_.erase(channel.id);
-  channel.is_orphan = true;
-  note_left(channel);
-  return channel;
-}
-
-void Audience::take(const Refused& refused) noexcept {
-  const auto found = channels_.find({refused.feed, refused.key});
-  if (found == channels_.end() || found->second->id != refused.channel) return;
-  const std::vector<Channel::Follower> followers = orphan(*refused.feed, refused.key).followers;
-  for (const Channel::Follower& each : followers) each.who->refused(each.subscription, refused.why);
-}
-
-void Audience::take(const Answered& answered) noexcept {
-  Subscriber* const subscriber = subscribers_->find(answered.asker.who);
-  if (subscriber != nullptr) subscriber->answered(answered);
-}
-
-void Audience::take(const Broadcast& broadcast) noexcept {
-  subscribers_->for_each([&](Subscriber& each, Handle) {
-    if (&each.feed() == broadcast.feed && each.is_running()) each.tell(broadcast.text);
-  });
-}
-
-void Audience::take(const FeedEnded& ended) noexcept {
-  std::vector<Subscriber*> leaving;
-  subscribers_->for_each([&](Subscriber& each, Handle) {
-    if (&each.feed() == ended.feed && each.is_running()) leaving.push_back(&each);
-  });
-  end_spread(leaving, Reason::feed_gone, ended.spread);
-}
-
-void Audience::take(Ruled& ruled) noexcept {
-  const auto found = by_id_.find(ruled.channel);
-  if (found != by_id_.end()) found->second->rules = ruled.rules;
-}
-
 void Audience::end_all(Reason reason, std::chrono::milliseconds spread) noexcept {
   closing_for_ = reason;
   std::vector<Subscriber*> leaving;
@@ -424,17 +312,34 @@ void Audience::on_timer(Tick now) {
 }
 
 void Audience::on_turn_end() noexcept {
-  if (!waiting_.empty()) serve_all();
-  for (Channel* const each : grown_) {
-    each->is_grown = false;
-    trim(*each, turn_time_);
+  if (somebody_waits()) serve_some();
+  if (served_ == serving_.size()) {
+    for (Channel* const each : grown_) {
+      each->is_grown = false;
+      trim(*each, turn_time_);
+    }
+    grown_.clear();
   }
-  grown_.clear();
   for (Channel* const each : std::exchange(counted_, {})) {
     each->is_counted = false;
     if (each->id != 0 && !each->is_orphan) hub_.count(each->feed, each->id, index_, each->followers.size());
   }
   for (Channel* const each : std::exchange(left_, {})) drop_if_empty(*each);
+  destroy_retired();
+  if (somebody_waits()) shard_.loop().requeue(next_turn_, 0);
+}
+
+void Audience::destroy_retired() noexcept {
+  bool one_waits = false;
+  for (const Handle handle : retired_) {
+    const Subscriber* const subscriber = subscribers_->find(handle);
+    one_waits = one_waits || (subscriber != nullptr && subscriber->waits_);
+  }
+  if (one_waits) {
+    const auto is_gone = [](const Subscriber* each) { return each == nullptr || each->leg_ == nullptr; };
+    std::erase_if(waiting_, is_gone);
+    std::ranges::replace_if(std::span(serving_).subspan(served_), is_gone, nullptr);
+  }
   for (const Handle handle : retired_) {
     Subscriber* const subscriber = subscribers_->find(handle);
     if (subscriber == nullptr) continue;
@@ -444,24 +349,32 @@ void Audience::on_turn_end() noexcept {
   retired_.clear();
 }
 
-void Audience::serve_all() noexcept {
+// A pass over all who wait takes as many turns as it has to; what comes meanwhile goes to those who are still
+// to be served at once, and to the others in the next pass.
+void Audience::serve_some() noexcept {
   turn_time_ = Clock::now();
   helped_ = nullptr;
-  serving_.swap(waiting_);
-  // Nobody is always the last one.
-  const std::size_t first = rotation_++ % serving_.size();
-  for (std::size_t n = 0; n < serving_.size(); ++n) {
-    Subscriber& each = *serving_[(first + n) % serving_.size()];
+  if (served_ == serving_.size()) {
+    serving_.clear();
+    serving_.swap(waiting_);
+    served_ = 0;
+    pass_began_ = turn_time_;
+    // Nobody is always the last one.
+    std::ranges::rotate(serving_,
+                        serving_.begin() + static_cast<std::ptrdiff_t>(rotation_++ % serving_.size()));
+  }
+  const std::size_t end = std::min(serving_.size(), served_ + most_per_turn_);
+  while (served_ < end) {
+    Subscriber* const each = serving_[served_++];
     Subscriber::Plan& plan = serving_now_->plan;
     const std::size_t steps = plan.steps.size();
-    if (!each.plan(plan)) continue;
-    serving_now_->served.push_back({&each, steps, plan.steps.size() - steps, plan.bytes});
-    sends_.add(each.leg(), std::span(plan.pieces).first(plan.piece_count));
-    if (sends_.size() == net::SendBatch::best_size) send_planned();
+    if (each == nullptr || !each->plan(plan)) continue;
+    serving_now_->served.push_back({each, steps, plan.steps.size() - steps, plan.bytes});
+    sends_.add(each->leg(), std::span(plan.pieces).first(plan.piece_count));
   }
   send_planned();
-  serving_.clear();
-  const auto spread = Clock::now() - turn_time_;
+  if (served_ != serving_.size()) return;
+  const auto spread = Clock::now() - pass_began_;
   for (FeedState* const feed : touched_)
     feed->cells(shard_.surroundings().pump_thread).spread.observe(spread);
   touched_.clear();

@@ -1,7 +1,7 @@
 #pragma once
 // The subscribers of one pump thread, and the logs of the channels that they follow. It is hosted by the
 // thread's session::Shard, whose loop and turn it shares: items come in through the shard, and at the end of
-// each turn everybody who is behind gets what is new, in one batch of sends.
+// each turn some of those who are behind get all that is new, in one batch of sends, until nobody is.
 //
 // Thread: its shard's. Lifetime: as long as its shard.
 
@@ -33,8 +33,11 @@ struct Channel;
 
 class Audience final : public session::Guest, private Timer {
  public:
-  /// `hub` outlives it; `index`: what the hub knows it by.
-  Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode);
+  /// So many subscribers are served before the loop looks for what else has come (DECISIONS.md).
+  static constexpr std::size_t default_most_per_turn = 128;
+  /// `hub` outlives it; `index`: what the hub knows it by; `most_per_turn` ≤ net::SendBatch::best_size.
+  Audience(session::Shard& shard, HubPort& hub, std::size_t index, net::SendBatch::Mode mode,
+           std::size_t most_per_turn = default_most_per_turn);
   Audience(const Audience&) = delete;
   Audience& operator=(const Audience&) = delete;
   ~Audience();
@@ -83,7 +86,7 @@ class Audience final : public session::Guest, private Timer {
   [[nodiscard]] Origin next_origin() noexcept;
   [[nodiscard]] const std::shared_ptr<const dialect::Dialect>& dialect(FeedState& feed);
   [[nodiscard]] dialect::Scratch& scratch() noexcept { return scratch_; }
-  /// It has something to get: it is served at the end of this turn, or of the next one.
+  /// It has something to get: it is served at the end of this turn, or of one of the next.
   void serve(Subscriber& subscriber) { waiting_.push_back(&subscriber); }
   void retire(const Subscriber& subscriber);
   /// Made when there is none; few routes limit rates, so it is kept here and not by each subscriber.
@@ -113,6 +116,9 @@ class Audience final : public session::Guest, private Timer {
   [[nodiscard]] TimePoint turn_time() const noexcept { return turn_time_; }
 
  private:
+  // How often old messages are looked for in quiet channels.
+  static constexpr std::uint32_t trim_period_ms = 1'000;
+
   void on_timer(Tick now) override;
   void end_spread(std::span<Subscriber* const> leaving, Reason reason,
                   std::chrono::milliseconds spread) noexcept;
@@ -123,13 +129,18 @@ class Audience final : public session::Guest, private Timer {
   void note_count(Channel& channel);
   void drop_if_empty(Channel& channel) noexcept;
   void note_change(Channel& channel) noexcept;
-  void serve_all() noexcept;
+  [[nodiscard]] bool somebody_waits() const noexcept {
+    return served_ < serving_.size() || !waiting_.empty();
+  }
+  void serve_some() noexcept;
+  void destroy_retired() noexcept;
   void trim(Channel& channel, TimePoint now) noexcept;
   void send_planned() noexcept;
 
   session::Shard& shard_;
   HubPort& hub_;
   std::size_t index_;
+  std::size_t most_per_turn_;
   net::SendBatch sends_;
   std::map<std::pair<FeedState*, std::string>, std::unique_ptr<Channel>> channels_;
   std::unordered_map<ChannelId, Channel*> by_id_;
@@ -145,13 +156,18 @@ class Audience final : public session::Guest, private Timer {
   Unpacker unpacker_;
   std::unique_ptr<Slab<Subscriber>> subscribers_;
   std::unordered_map<const Subscriber*, std::unique_ptr<session::Throttle>> throttles_;
-  std::vector<Subscriber*> waiting_;
-  std::vector<Subscriber*> serving_;
+  std::vector<Subscriber*> waiting_;  ///< for the next pass
+  std::vector<Subscriber*> serving_;  ///< the pass under way; null: gone meanwhile
+  std::size_t served_ = 0;            ///< so many of it were served, and are not looked at again
+  struct NextTurn final : net::Handler {
+    void on_ready(unsigned, net::Readiness) noexcept override {}  // the turn's end is what is wanted
+  };
+  NextTurn next_turn_;  ///< requeued while somebody waits
   struct Served;
   struct Serving;
   std::unique_ptr<Serving> serving_now_;
-  std::vector<FeedState*> touched_;  ///< with something new in this turn
-  std::vector<Channel*> grown_;      ///< in this turn: their logs are trimmed at its end
+  std::vector<FeedState*> touched_;  ///< with something new in this pass
+  std::vector<Channel*> grown_;      ///< in this pass: their logs are trimmed at its end
   std::size_t rotation_ = 0;
   std::vector<Handle> retired_;
   std::vector<Channel*> counted_;  ///< with more or fewer subscribers, which the hub is told of
@@ -163,6 +179,7 @@ class Audience final : public session::Guest, private Timer {
   Helping helping_;
   Reason closing_for_ = Reason::none;
   TimePoint turn_time_;
+  TimePoint pass_began_;
 };
 
 }  // namespace holdfast::feed
