@@ -215,7 +215,8 @@ void Trunk::confirmed(const std::string& key) {
   if (found == channels_.end()) return;
   Place& place = found->second;
   const bool was_cut = std::exchange(place.was_cut, false);
-  if (was_cut && place.channel->is_open) tell_gap(*place.channel);
+  // What the source need not be asked for did not end with it.
+  if (was_cut && place.channel->is_open && owner_.hub().dialect()->asks_for(key)) tell_gap(*place.channel);
   owner_.hub().confirm(*place.channel);
 }
 

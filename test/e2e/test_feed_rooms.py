@@ -113,6 +113,20 @@ def test_an_application_hears_nothing_of_the_rooms_and_may_speak_in_them(start, 
         assert application.commands() == []
 
 
+def test_a_room_does_not_notice_that_the_source_comes_and_goes(start, source):
+    application, proxy = rooms(start, source, linger="5s")
+    with wire.open_session(proxy.public, "/chat") as ann:
+        join(ann, "r1")
+        application.wait_live(1)
+        application.kill()
+        feeds.say(ann, said("still here"))
+        assert feeds.heard(ann)["text"] == "still here"
+        application.come_back()
+        application.wait_live(1)
+        application.broadcast(json.dumps(said("back")))
+        assert feeds.heard(ann)["text"] == "back"
+
+
 def test_an_application_hears_all_and_decides(start, source, tmp_path):
     def upstream(made):
         saying_rule(made)["via"] = "upstream"
