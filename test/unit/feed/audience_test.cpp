@@ -154,6 +154,7 @@ class World final : private HubPort, private Hub::Host {
     return random.chance(70) ? random.between(1, 4) : Audience::default_most_per_turn;
   }
 
+  std::vector<std::unique_ptr<Client>> clients;  ///< first: their legs end with the audience
   sim::Random random;
   config::Feed settings_;
   metrics::FeedCells cells;
@@ -167,7 +168,6 @@ class World final : private HubPort, private Hub::Host {
   Hub hub;
   session::Shard shard;
   Audience audience;
-  std::vector<std::unique_ptr<Client>> clients;
   std::map<std::string, std::uint64_t> said;  ///< messages by channel
   int sources = 0;
 
@@ -357,6 +357,8 @@ TEST_CASE("a pass takes several turns, and who is still to be served gets what h
     CHECK(numbers.back() + 1 == world.said["a"]);
     CHECK(std::ranges::adjacent_find(numbers, [](auto a, auto b) { return b != a + 1; }) == numbers.end());
   }
+  world.everybody_vanishes();
+  CHECK(world.audience.subscriber_count() == 0);
 }
 
 TEST_CASE("joins, leaves and stalls in every order: each message once, in order, or counted as skipped") {

@@ -120,6 +120,7 @@ class World final : private HubPort, private Hub::Host {
     hub.tick(Clock::now() + std::chrono::hours(1));
   }
 
+  std::vector<std::unique_ptr<Client>> clients;  ///< first: their legs end with the audience
   sim::Random random;
   std::shared_ptr<const dialect::Dialect> dialect = rules();
   metrics::FeedCells cells;
@@ -133,7 +134,6 @@ class World final : private HubPort, private Hub::Host {
   Hub hub;
   session::Shard shard;
   Audience audience;
-  std::vector<std::unique_ptr<Client>> clients;
   std::map<const Client*, int> sent;  ///< ids that it has used
   int sources = 0;
 
