@@ -306,10 +306,16 @@ void Dialogue::tell_gap(const Channel& channel, std::uint64_t missed) {
   reply(*dialect(), dialect::no_rule, Reply::gap, values);
 }
 
+bool Dialogue::is_of_handshake(std::uint32_t subscription) const {
+  return std::ranges::any_of(askings_, [&](const Asking& each) {
+    return each.is_silent && std::ranges::find(each.subscriptions, subscription) != each.subscriptions.end();
+  });
+}
+
 std::vector<std::string> Dialogue::all_keys(std::span<const std::string> more) const {
   std::vector<std::string> keys;
   for (const auto& [channel, place] : places_) {
-    const bool has = client_.subscriptions_[place.subscription].joined;
+    const bool has = client_.subscriptions_[place.subscription].joined || is_of_handshake(place.subscription);
     if (has || std::ranges::find(more, channel->key) != more.end()) keys.push_back(channel->key);
   }
   std::ranges::sort(keys);

@@ -79,7 +79,9 @@ class Dialogue {
   void settle();
   void finish(const Asking& asking);
   [[nodiscard]] Channel* find(std::string_view key) const;
-  /// Those that it was told to have, and `more`.
+  /// Asked for by its handshake, which has no answer, and not there yet.
+  [[nodiscard]] bool is_of_handshake(std::uint32_t subscription) const;
+  /// Those that it was told to have, or its handshake has asked for, and `more`.
   [[nodiscard]] std::vector<std::string> all_keys(std::span<const std::string> more) const;
   void reply(const dialect::Dialect& dialect, dialect::RuleIndex rule, dialect::Reply kind,
              dialect::ReplyValues values);
