@@ -20,6 +20,8 @@ class Session::ClientRun {
         by_message_(session.route_.hold_unit.load(std::memory_order_relaxed) == config::HoldUnit::message) {}
 
   [[nodiscard]] std::span<const std::byte> rest() const noexcept { return data_.subspan(position_); }
+  /// Some of a message has gone to the client, once `stop` was called. What is kept back may yet be lost.
+  [[nodiscard]] bool gave_some() const noexcept { return gave_some_; }
   [[nodiscard]] bool unit_done() const noexcept {
     return by_message_ ? source_.walker.at_message_boundary() : source_.walker.at_frame_boundary();
   }
@@ -79,10 +81,12 @@ class Session::ClientRun {
     return by_message_ ? source_.given != Given::whole_ones : source_.given == Given::part_of_frame;
   }
   void end_unit() noexcept {
+    gave_some_ = true;
     unit_ = position_;
     source_.given = source_.walker.message_open() ? Given::part_of_message : Given::whole_ones;
   }
   void note_streamed() noexcept {
+    gave_some_ = true;
     const bool inside_frame = !source_.walker.at_frame_boundary();
     source_.given = inside_frame                    ? Given::part_of_frame
                     : source_.walker.message_open() ? Given::part_of_message
@@ -115,6 +119,7 @@ class Session::ClientRun {
   std::size_t unit_ = 0;      ///< of the unit under way; begin_ ≤ unit_ ≤ position_
   std::size_t position_ = 0;  ///< what has been walked
   bool by_message_;
+  bool gave_some_ = false;
 };
 
 void Session::consume_backend(Peer from, std::span<const std::byte> data) noexcept {
@@ -135,7 +140,7 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
       const auto frame = run.rest().first(step.size);
       if (step.header.opcode == ws::Opcode::close) {
         run.stop();
-        if (heard) note_answer(from);
+        if (run.gave_some()) note_answer(from);
         backend_close(from, frame, step.header);
         return;
       }
@@ -165,13 +170,13 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
     }
   }
   run.stop();
-  if (heard) note_answer(from);
+  if (heard) last_data_ = shard_.loop().now();
+  if (run.gave_some()) note_answer(from);
   if (source.reading == Reading::frames && !run.rest().empty()) carry(from, run.rest());
 }
 
-// Some of a backend's message has come: what it had before is answered.
+// The client has some of a backend's message: what that had before is answered.
 void Session::note_answer(Peer from) noexcept {
-  last_data_ = shard_.loop().now();
   if (from != current_) {
     detour().former_pending = 0;
     return;

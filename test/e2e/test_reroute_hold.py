@@ -73,6 +73,29 @@ def test_messages_written_behind_the_backends_close_are_counted(start, puppet):
     assert reroutes.lost_messages(proxy) == (0, 1)
 
 
+# Story: a backend was killed within an answer of 1 MiB. The client got nothing of that, and its message was counted as
+# answered.
+@pytest.mark.parametrize("unit", ["frame", "message"])
+@pytest.mark.parametrize("resend", ["incomplete", {"unanswered": "1MiB"}])
+def test_an_answer_that_was_begun_and_kept_back_is_none(start, puppet, unit, resend):
+    proxy, client, leg, _, _, there = reroutes.two_puppets(start, puppet, {"hold_unit": unit, "resend": resend})
+    reroutes.say(client, "question")
+    assert reroutes.heard(leg, "question")
+    begun = wire.frame(wire.TEXT, b"an answer", fin=unit == "frame", masked=False)
+    leg.send(begun[:-3] if unit == "frame" else begun)
+    if unit == "message":  # between two fragments a pong shows that the proxy has read the first
+        reroutes.acknowledge(leg, client)
+    leg.reset()
+    second, _ = there.next()
+    if resend == "incomplete":
+        reroutes.talks(client, second)
+        assert reroutes.lost_messages(proxy) == (0, 1)
+    else:
+        assert reroutes.heard(second, "question")
+        reroutes.say(second, "an answer", masked=False)
+        assert reroutes.heard(client, "an answer")
+
+
 def alone(start, puppet, **reroute):
     """(proxy, client, leg, puppet): a session on the only backend, whose listener then refuses everybody else."""
     server = puppet()
