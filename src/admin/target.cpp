@@ -1,33 +1,10 @@
 #include "admin/target.hpp"
 
 #include "holdfast/admin/client.hpp"
+#include "holdfast/base/percent.hpp"
 
 namespace holdfast::admin {
 namespace {
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::optional<std::string> decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const int high = hex_value(text[i + 1]);
-    const int low = hex_value(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return out;
-}
 
 // Cuts the text before the first `mark` off the front, and the mark.
 std::string_view take_until(std::string_view& text, char mark) {
@@ -45,14 +22,14 @@ std::optional<Target> parse_target(std::string_view text) {
   std::string_view path = take_until(query, '?');
   path.remove_prefix(1);
   while (!path.empty()) {
-    auto segment = decode(take_until(path, '/'));
+    auto segment = percent_decoded(take_until(path, '/'));
     if (!segment) return std::nullopt;
     out.path.push_back(std::move(*segment));
   }
   while (!query.empty()) {
     std::string_view value = take_until(query, '&');
-    auto name = decode(take_until(value, '='));
-    auto decoded = decode(value);
+    auto name = percent_decoded(take_until(value, '='));
+    auto decoded = percent_decoded(value);
     if (!name || !decoded) return std::nullopt;
     out.query.emplace_back(std::move(*name), std::move(*decoded));
   }

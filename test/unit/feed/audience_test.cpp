@@ -5,17 +5,14 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "holdfast/feed/audience.hpp"
-#include "holdfast/feed/hub.hpp"
 #include "sim/random.hpp"
 #include "unit/feed/fake_client.hpp"
+#include "unit/feed/fake_wires.hpp"
 #include "unit/session/fixture.hpp"
 
 namespace holdfast::feed::test {
@@ -48,7 +45,7 @@ Received parse(const std::string& wire, const std::string& channel) {
   return received;
 }
 
-class World final : private HubPort, private Hub::Host {
+class World final : private Wires {
  public:
   World(std::uint64_t seed, const config::Feed& settings, std::size_t most_per_turn = 0)
       : random(seed),
@@ -101,7 +98,7 @@ class World final : private HubPort, private Hub::Host {
         break;
       case 8:
       case 9:
-        if (!tasks_.empty()) run_task();
+        if (has_tasks()) run_task();
         break;
       default:
         turn();
@@ -139,7 +136,7 @@ class World final : private HubPort, private Hub::Host {
     for (int n = 0; n < 200; ++n) {
       for (auto& client : clients) client->stalled = false;
       hub.publish();
-      while (!tasks_.empty()) run_task();
+      while (has_tasks()) run_task();
       turn();
     }
   }
@@ -172,23 +169,13 @@ class World final : private HubPort, private Hub::Host {
   int sources = 0;
 
  private:
-  void run_task() {
-    tasks_.front()();
-    tasks_.pop_front();
-  }
-  void want(FeedState&, const std::string& key, const std::string& lane, std::size_t who) noexcept override {
-    tasks_.emplace_back([this, key, lane, who] { hub.want(key, lane, who, Clock::now()); });
-  }
-  void leave(FeedState&, ChannelId id, std::size_t who) noexcept override {
-    tasks_.emplace_back([this, id, who] { hub.leave(id, who, Clock::now()); });
-  }
+  Hub& hub_end() noexcept override { return hub; }
+  Audience& audience_end() noexcept override { return audience; }
   bool forward(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>) noexcept override { return true; }
   bool publish(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>, Origin) noexcept override {
     return false;
   }
   bool ask(FeedState&, Question) noexcept override { return false; }
-  void count(FeedState&, ChannelId, std::size_t, std::size_t) noexcept override {}
-  void renew(FeedState&, ChannelId) noexcept override {}
 
   // Some sources speak at once.
   void open_source(Hub::Channel& channel) override {
@@ -199,17 +186,6 @@ class World final : private HubPort, private Hub::Host {
     hub.publish();
   }
   void close_source(Hub::Channel&) noexcept override { --sources; }
-  void send(std::size_t, Opened&& item) override { audience.send(std::make_unique<Opened>(std::move(item))); }
-  void send(std::size_t, Ended&& item) override { audience.send(std::make_unique<Ended>(std::move(item))); }
-  void send(std::size_t, Ruled&& item) override { audience.send(std::make_unique<Ruled>(std::move(item))); }
-  void send(std::size_t, Refused&& item) override {
-    audience.send(std::make_unique<Refused>(std::move(item)));
-  }
-  void publish(std::size_t, const std::shared_ptr<const Batch>& batch) override {
-    auto item = std::make_unique<Published>();
-    item->batch = batch;
-    audience.send(std::move(item));
-  }
 
   void say_something() {
     std::vector<Hub::Channel*> open;
@@ -233,7 +209,6 @@ class World final : private HubPort, private Hub::Host {
     }
   }
 
-  std::deque<std::function<void()>> tasks_;
   Tick now_ = 1000;
 };
 

@@ -4,8 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,11 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "holdfast/feed/audience.hpp"
-#include "holdfast/feed/hub.hpp"
 #include "sim/random.hpp"
 #include "unit/dialect/shipped.hpp"
 #include "unit/feed/fake_client.hpp"
+#include "unit/feed/fake_wires.hpp"
 #include "unit/session/fixture.hpp"
 
 namespace holdfast::feed::test {
@@ -57,7 +54,7 @@ std::shared_ptr<const dialect::Dialect> rules() {
     "channels": [{"match": "*", "join": "none", "on_lag": "disconnect"}]})");
 }
 
-class World final : private HubPort, private Hub::Host {
+class World final : private Wires {
  public:
   explicit World(std::uint64_t seed)
       : random(seed),
@@ -93,7 +90,7 @@ class World final : private HubPort, private Hub::Host {
         say_something();
         break;
       case 6:
-        if (!tasks_.empty()) run_task();
+        if (has_tasks()) run_task();
         break;
       case 7:
         if (random.chance(10)) vanish();
@@ -109,7 +106,7 @@ class World final : private HubPort, private Hub::Host {
     for (int n = 0; n < 100; ++n) {
       while (!waiting_.empty()) decide();
       hub.publish();
-      while (!tasks_.empty()) run_task();
+      while (has_tasks()) run_task();
       for (const Asker& each : std::exchange(asked_, {})) answer(each);
       turn();
     }
@@ -138,6 +135,8 @@ class World final : private HubPort, private Hub::Host {
   int sources = 0;
 
  private:
+  Hub& hub_end() noexcept override { return hub; }
+  Audience& audience_end() noexcept override { return audience; }
   void join() {
     Client& client = *clients.emplace_back(std::make_unique<Client>());
     client.window = 1U << 20U;
@@ -205,11 +204,6 @@ class World final : private HubPort, private Hub::Host {
     hub.came(channel, {ws::Opcode::text, std::as_bytes(std::span(text)), Clock::now()});
     if (random.chance(50)) hub.publish();
   }
-  void run_task() {
-    const auto task = std::move(tasks_.front());
-    tasks_.pop_front();
-    task();
-  }
   void answer(const Asker& asker) {
     auto item = std::make_unique<Answered>();
     item->asker = asker;
@@ -221,16 +215,10 @@ class World final : private HubPort, private Hub::Host {
     audience.send(std::move(item));
   }
 
-  void want(FeedState&, const std::string& name, const std::string& lane, std::size_t who) noexcept override {
-    tasks_.emplace_back([this, name, lane, who] { hub.want(name, lane, who, Clock::now()); });
-  }
-  void leave(FeedState&, ChannelId id, std::size_t who) noexcept override {
-    tasks_.emplace_back([this, id, who] { hub.leave(id, who, Clock::now()); });
-  }
   bool forward(FeedState&, ChannelId, ws::Opcode, std::vector<std::byte>) noexcept override { return true; }
   bool publish(FeedState&, ChannelId id, ws::Opcode opcode, std::vector<std::byte> message,
                Origin origin) noexcept override {
-    tasks_.emplace_back([this, id, opcode, origin, message = std::move(message)] {
+    later([this, id, opcode, origin, message = std::move(message)] {
       Hub::Channel* const channel = hub.find(id);
       if (channel != nullptr)
         hub.came(*channel, {opcode, message, Clock::now(), FrameKind::message, {}, origin});
@@ -242,8 +230,6 @@ class World final : private HubPort, private Hub::Host {
     asked_.push_back(std::move(question.asker));
     return true;
   }
-  void renew(FeedState&, ChannelId) noexcept override {}
-  void count(FeedState&, ChannelId, std::size_t, std::size_t) noexcept override {}
 
   void open_source(Hub::Channel& channel) override {
     ++sources;
@@ -252,17 +238,6 @@ class World final : private HubPort, private Hub::Host {
   void close_source(Hub::Channel& channel) noexcept override {
     --sources;
     waiting_.erase(channel.key);
-  }
-  void send(std::size_t, Opened&& item) override { audience.send(std::make_unique<Opened>(std::move(item))); }
-  void send(std::size_t, Ended&& item) override { audience.send(std::make_unique<Ended>(std::move(item))); }
-  void send(std::size_t, Ruled&& item) override { audience.send(std::make_unique<Ruled>(std::move(item))); }
-  void send(std::size_t, Refused&& item) override {
-    audience.send(std::make_unique<Refused>(std::move(item)));
-  }
-  void publish(std::size_t, const std::shared_ptr<const Batch>& batch) override {
-    auto item = std::make_unique<Published>();
-    item->batch = batch;
-    audience.send(std::move(item));
   }
 
   void turn() {
@@ -279,7 +254,6 @@ class World final : private HubPort, private Hub::Host {
     shard.loop().turn_at(now_, events);
   }
 
-  std::deque<std::function<void()>> tasks_;
   std::set<std::string> waiting_;  ///< channels that the source has not answered for
   std::vector<Asker> asked_;
   std::map<std::string, int> said_;
