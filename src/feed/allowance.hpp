@@ -1,5 +1,7 @@
 #pragma once
-// At most so many in any span of a length: what a source allows, as it counts itself.
+// At most so many in any span of a length: what a source allows, as it counts itself. Sans-io.
+//
+// Thread: the source thread's.
 
 #include <algorithm>
 #include <cstdint>

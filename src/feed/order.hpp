@@ -1,9 +1,10 @@
 #pragma once
-// Several connections bring one channel's numbered messages: they go out in order, each once. A connection
-// that has just begun may be ahead of the others; what it brings waits until one of them has brought the
-// same, for what lies between comes on those only.
+// Several connections bring one channel's messages, numbered or told apart by content: they go out in order,
+// each once. A connection that has just begun may be ahead of the others; what it brings waits until one of
+// them has brought the same, for what lies between comes on those only.
 //
-// Sans-io. Slots are the connections'.
+// Sans-io. Thread: the source thread's. Owner: the trunk, one for each of its channels. Slots are the
+// connections'.
 
 #include <cstdint>
 #include <optional>
