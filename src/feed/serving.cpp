@@ -31,6 +31,7 @@ bool Subscriber::plan(Plan& plan) noexcept {
   plan.piece_count = 0;
   plan.bytes = 0;
   if (phase_ != Phase::open || is_blocked()) return false;
+  plan.room = leg_->is_bare() ? most_bytes_per_send : net::Leg::most_sealed_bytes;
   bool goes_on = true;
   due_.walk(subscriptions_.all(), [&](std::uint32_t number) {
     Subscription& place = subscriptions_[number];
@@ -52,9 +53,9 @@ bool Subscriber::add(Plan& plan, std::uint32_t number) {
     if (phase_ != Phase::open || is_blocked()) return false;
   }
   const auto& helping =
-      audience_.helping(*place.channel, place.next, form_, reader(), most_bytes_per_send - plan.bytes);
+      audience_.helping(*place.channel, place.next, form_, reader(), plan.room - plan.bytes);
   if (plan.piece_count + helping.piece_count > most_pieces) return false;
-  if (plan.bytes != 0 && plan.bytes + helping.bytes > most_bytes_per_send) return false;
+  if (plan.bytes != 0 && plan.bytes + helping.bytes > plan.room) return false;
   if (helping.piece_count == 0) {  // all of it is its own
     place.next = helping.next;
     return true;
@@ -62,7 +63,7 @@ bool Subscriber::add(Plan& plan, std::uint32_t number) {
   for (std::size_t n = 0; n < helping.piece_count; ++n) plan.pieces[plan.piece_count++] = helping.pieces[n];
   plan.steps.push_back({number, place.next, helping.next, helping.bytes});
   plan.bytes += helping.bytes;
-  return plan.bytes < most_bytes_per_send;
+  return plan.bytes < plan.room;
 }
 
 void Subscriber::served(std::span<const Step> steps, std::size_t bytes, net::IoResult result) noexcept {

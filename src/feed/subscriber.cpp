@@ -320,7 +320,10 @@ void Subscriber::say(std::span<const std::byte> frame) noexcept {
 
 void Subscriber::flush() noexcept {
   const bool was_blocked = is_blocked();
-  blocked_ = false;
+  const net::IoState kept = leg_->flush();
+  if (kept == net::IoState::failed) return input_ended();
+  blocked_ = kept == net::IoState::drained;
+  if (blocked_) return;
   if (out_ != nullptr) {
     const net::IoResult sent = leg_->write(out_->bytes());
     out_->consume(sent.bytes);
@@ -393,7 +396,7 @@ void Subscriber::input_ended() noexcept {
 }
 
 void Subscriber::finish_if_done() noexcept {
-  if (phase_ != Phase::closing || out_ != nullptr) return;
+  if (phase_ != Phase::closing || out_ != nullptr || leg_->flush() == net::IoState::drained) return;
   if (waits_for_the_client(reason_) && !close_received_ && close_written_) return;
   phase_ = Phase::lingering;
   record();

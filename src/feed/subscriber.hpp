@@ -67,6 +67,7 @@ class Subscriber final : public net::Handler, private Timer {
     std::array<std::span<const std::byte>, most_pieces> pieces;
     std::size_t piece_count = 0;
     std::size_t bytes = 0;
+    std::size_t room = 0;  ///< for bytes, unless one message has more
   };
   /// Appends its steps.
   [[nodiscard]] bool plan(Plan& plan) noexcept;

@@ -121,6 +121,7 @@ class OpenSslLeg final : public TlsLeg {
 
   IoResult write(std::span<const std::byte> bytes) noexcept override {
     std::size_t total = 0;
+    is_mid_record_ = false;
     while (total < bytes.size()) {
       std::size_t taken = 0;
       const int outcome = SSL_write_ex(ssl_, bytes.data() + total, bytes.size() - total, &taken);
@@ -132,6 +133,7 @@ class OpenSslLeg final : public TlsLeg {
       ERR_clear_error();
       const bool blocked = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ;
       if (!blocked) broken_ = true;
+      is_mid_record_ = true;
       return {total, blocked ? IoState::drained : IoState::failed};
     }
     return {total, IoState::more};
@@ -161,6 +163,30 @@ class OpenSslLeg final : public TlsLeg {
     return {total, IoState::more};
   }
   [[nodiscard]] std::size_t committed_bytes() const noexcept override { return record_bytes; }
+
+  bool seal(Pieces pieces, std::vector<std::byte>& ciphertext) noexcept override {
+    if (is_mid_record_ || unsent_ != nullptr || broken_) return false;
+    const std::size_t before = ciphertext.size();
+    sealed_ = &ciphertext;
+    const IoResult written = write_gathered(pieces);
+    sealed_ = nullptr;
+    // All fits into one record, so that nothing is sealed where that fails.
+    if (written.state != IoState::more) ciphertext.resize(before);
+    return written.state == IoState::more;
+  }
+  void keep(std::span<const std::byte> rest) noexcept override {
+    unsent_ = std::make_unique<Unsent>(Unsent{{rest.begin(), rest.end()}, 0});
+  }
+  IoState flush() noexcept override {
+    while (unsent_ != nullptr) {
+      const std::span<const std::byte> rest = std::span(unsent_->bytes).subspan(unsent_->taken);
+      const ssize_t sent = send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+      if (sent < 0) return tcp::would_block(errno) ? IoState::drained : IoState::failed;
+      unsent_->taken += static_cast<std::size_t>(sent);
+      if (unsent_->taken == unsent_->bytes.size()) unsent_.reset();
+    }
+    return IoState::more;
+  }
 
   void cork() noexcept override { corked_ = true; }
   void uncork() noexcept override {
@@ -261,7 +287,16 @@ class OpenSslLeg final : public TlsLeg {
 
   static int bio_write(BIO* bio, const char* data, int size) {
     BIO_clear_retry_flags(bio);
-    const auto* leg = static_cast<const OpenSslLeg*>(BIO_get_data(bio));
+    auto* const leg = static_cast<OpenSslLeg*>(BIO_get_data(bio));
+    if (leg->sealed_ != nullptr) {
+      const auto* const bytes = reinterpret_cast<const std::byte*>(data);
+      leg->sealed_->insert(leg->sealed_->end(), bytes, bytes + size);
+      return size;
+    }
+    if (const IoState state = leg->flush(); state != IoState::more) {
+      if (state == IoState::drained) BIO_set_retry_write(bio);
+      return -1;
+    }
     const int flags = MSG_NOSIGNAL | (leg->more_follows() ? MSG_MORE : 0);
     const ssize_t sent = send(leg->socket_.get(), data, static_cast<std::size_t>(size), flags);
     if (sent >= 0) return static_cast<int>(sent);
@@ -287,8 +322,15 @@ class OpenSslLeg final : public TlsLeg {
     return method;
   }
 
+  struct Unsent {
+    std::vector<std::byte> bytes;
+    std::size_t taken;
+  };
+
   Socket socket_;
   SSL* ssl_;
+  std::vector<std::byte>* sealed_ = nullptr;  // within `seal`: instead of the socket
+  std::unique_ptr<Unsent> unsent_;            // ciphertext, in front of what is written
   CipherScratch* scratch_ = nullptr;
   std::size_t read_limit_ = CipherScratch::capacity;
   bool established_ = false;
@@ -296,6 +338,7 @@ class OpenSslLeg final : public TlsLeg {
   bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then
   bool refilled_ = false;        // within one read
   bool kernel_drained_ = false;  // within one read
+  bool is_mid_record_ = false;   // OpenSSL has a record of the last write, or a part of it
   std::string failure_;
 };
 

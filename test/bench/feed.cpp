@@ -210,6 +210,7 @@ class Feed {
     Client& client = clients_[begun_++];
     if (!client.wire.begin(port_, tls_.get())) return lose(client);
     if (!client.healthy) client.wire.limit_receiving(stalled_receive_bytes);
+    client.wire.read_flights();
     client.wire.watch(epoll_, &client);
   }
 

@@ -319,9 +319,9 @@ class Stalled(Row):
 
 
 ROWS = {
-    "plain-1000": Most("plain", 1000, (2, 4, 8, 16, 32), 15),
+    "plain-1000": Most("plain", 1000, (2, 4, 8, 16, 32, 64), 15),
     "plain-9000": Most("plain", 9000, (1, 2, 3, 4), 60),
-    "tls-1000": Most("tls", 1000, (2, 4, 8, 16, 32), 15),
+    "tls-1000": Most("tls", 1000, (2, 4, 8, 16, 32, 64), 15),
     "tls-9000": Most("tls", 9000, (1, 2, 3, 4), 60),
     "plain-offered": Offered("plain", 1000, 1_500_000),
     "plain-offered-9000": Offered("plain", 9000, 400_000),

@@ -1,10 +1,12 @@
 """The two ways in which a feed's messages leave: by io_uring, and, where the kernel refuses it, one send each."""
+import json
 import pathlib
 import sys
 
 import feeds
 import harness
 import pytest
+import wire
 
 SEND, RING = "send", "io_uring"
 WITHOUT = (sys.executable, pathlib.Path(__file__).with_name("without_io_uring.py"))
@@ -67,4 +69,55 @@ def test_clients_that_vanish_or_stall_cost_the_others_nothing(start, source, fol
     assert crowd.alive() == 20
     check_way(proxy, way)
     for client in stalled:
+        client.close()
+
+
+def begin_over_tls(start, way, authority, market, feed):
+    chain, key = authority.issue("feeds.test")
+    made = feeds.config(market, feed=feed)
+    made["listeners"][0]["tls"] = {"certificates": [{"chain": str(chain), "key": str(key)}]}
+    return begin(start, way, made)
+
+
+def follow_over_tls(proxy, trust, count):
+    """Clients that read nothing until they are asked to."""
+    return [feeds.follow(proxy, tls=trust, server_name="feeds.test", receive_buffer=4096) for _ in range(count)]
+
+
+def test_tls_clients_that_stall_go_on_in_the_middle_of_a_record(start, source, authority, trust, way):
+    market = source()
+    proxy = begin_over_tls(start, way, authority, market, {"on_lag": "drop_oldest", "ring": {"bytes": "64KiB"}})
+    stalled = follow_over_tls(proxy, trust, 8)
+    feeds.subscribers(proxy, 8)
+    market.wait_live(1)
+    with market.counting(rate=500, size=1000) as counter:
+        harness.eventually(lambda: skips(proxy) > 8 * 1000, 30)
+    check_way(proxy, way)
+    for client in stalled:
+        numbers = [feeds.number(client)]
+        while numbers[-1] < counter.last:
+            numbers.append(feeds.number(client))
+        assert numbers == sorted(set(numbers))
+        assert len(numbers) < counter.last, "it was to skip something"
+        client.close()
+
+
+def test_a_close_comes_behind_the_rest_of_a_tls_record(start, source, authority, trust, way):
+    market = source()
+    proxy = begin_over_tls(start, way, authority, market, {
+        "on_lag": "disconnect", "ring": {"bytes": "256KiB", "age": "60s"},
+        "slow": {"behind": "300ms", "floor": 100, "window": "500ms"}})
+    stalled = follow_over_tls(proxy, trust, 8)
+    feeds.subscribers(proxy, 8)
+    market.wait_live(1)
+    with market.counting(rate=500, size=1000):
+        feeds.counted(proxy, "holdfast_feed_too_slow_total", 8)
+    check_way(proxy, way)
+    for client in stalled:
+        numbers = []
+        while (frame := client.frame())[0] != wire.CLOSE:
+            if frame[0] == wire.TEXT:
+                numbers.append(json.loads(frame[2])["n"])
+        assert feeds.consecutive(numbers)
+        assert int.from_bytes(frame[2][:2], "big") == 1013
         client.close()

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace holdfast::net {
 
@@ -76,6 +77,17 @@ class Leg {
 
   /// What is written goes to the socket as it is: others may send for the leg.
   [[nodiscard]] virtual bool is_bare() const noexcept { return false; }
+
+  /// What a leg that is not bare can seal at once: one TLS record.
+  static constexpr std::size_t most_sealed_bytes = 16UL * 1024;
+  /// Writes behind `ciphertext` instead of to the socket, so that others may send it; they give back by
+  /// `keep` what the kernel did not take. At most most_sealed_bytes. False: it can't now, and nothing has
+  /// happened.
+  [[nodiscard]] virtual bool seal(Pieces, std::vector<std::byte>& /*ciphertext*/) noexcept { return false; }
+  /// The rest of what was sealed; it leaves by `flush`, or in front of the next write.
+  virtual void keep(std::span<const std::byte> /*rest*/) noexcept {}
+  /// `drained`: some of what it keeps is still here, and must have left before `finish_writing`.
+  [[nodiscard]] virtual IoState flush() noexcept { return IoState::more; }
 
   /// The kernel takes only a little that it can't send yet, so that what waits is not old when it leaves.
   virtual void limit_unsent() noexcept {}

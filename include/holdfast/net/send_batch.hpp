@@ -1,7 +1,7 @@
 #pragma once
 // Many sends to many legs at once: what a thread that serves thousands of subscribers does in each turn. By
 // io_uring, where the kernel allows it, thousands of sends are one system call (DECISIONS.md has what it
-// saves); else, and for TLS legs, each is one.
+// saves), of TLS legs, too, which encrypt into memory of the batch; else each is one.
 //
 // Thread: its owner's. What is sent must stay until `run` returns.
 
@@ -31,7 +31,7 @@ class SendBatch {
 
   /// Each leg once at most between two calls of `run`, best_size in all; results have the number of the call.
   void add(Leg& leg, Leg::Pieces pieces) {
-    jobs_.push_back({&leg, pieces_.size(), pieces.size(), {}});
+    jobs_.push_back({&leg, pieces_.size(), pieces.size(), {}, 0, 0});
     pieces_.insert(pieces_.end(), pieces.begin(), pieces.end());
   }
   [[nodiscard]] std::size_t size() const noexcept { return jobs_.size(); }
@@ -53,6 +53,8 @@ class SendBatch {
     std::size_t first;
     std::size_t count;
     IoResult result;
+    std::size_t sealed_at;     ///< in the ring's ciphertext
+    std::size_t sealed_bytes;  ///< 0: none
   };
   struct Ring;
   [[nodiscard]] Leg::Pieces pieces_of(const Job& job) const noexcept {
@@ -61,6 +63,9 @@ class SendBatch {
   void send_all() noexcept;
   [[nodiscard]] bool make_ring() noexcept;
   void send_by_ring() noexcept;
+  [[nodiscard]] std::size_t seal_from(std::size_t first) noexcept;
+  [[nodiscard]] bool submit(std::size_t first, std::size_t end) noexcept;
+  void take(Job& job, int outcome) noexcept;
 
   Mode mode_;
   std::unique_ptr<Ring> ring_;  ///< made when it is first of use, and anew when it is too small

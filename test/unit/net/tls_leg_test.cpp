@@ -2,6 +2,9 @@
 #include <doctest/doctest.h>
 #include <openssl/ssl.h>
 
+#include <array>
+#include <vector>
+
 #include "unit/net/pair.hpp"
 
 namespace holdfast::net::test {
@@ -197,6 +200,57 @@ TEST_CASE("a write that went half goes on with the very bytes that were not take
   }
   CHECK(was_blocked);
   CHECK((got == text));
+}
+
+TEST_CASE("what was sealed and not sent goes before what is written next") {
+  Tunnel tunnel;
+  const std::string head = "sealed ";
+  const std::string tail(9000, 's');
+  const std::array<std::span<const std::byte>, 2> pieces{bytes_of(head), bytes_of(tail)};
+  std::vector<std::byte> ciphertext{std::byte{1}};  // somebody else's
+  REQUIRE(tunnel.ours->seal(pieces, ciphertext));
+  const std::span<const std::byte> record = std::span(ciphertext).subspan(1);
+  REQUIRE(record.size() > head.size() + tail.size());
+  REQUIRE(send(tunnel.descriptor, record.data(), 1234, 0) == 1234);
+  tunnel.ours->keep(record.subspan(1234));
+  std::vector<std::byte> none;
+  CHECK_FALSE(tunnel.ours->seal(pieces, none));
+  CHECK(none.empty());
+  CHECK(tunnel.ours->write(bytes_of(" written")).bytes == 8);
+  std::string got;
+  while (got.size() < head.size() + tail.size() + 8) got += tunnel.peer->read_some();
+  CHECK((got == head + tail + " written"));
+  CHECK(tunnel.ours->seal(pieces, none));
+}
+
+TEST_CASE("a leg with half a record on its way seals nothing, one whose rest can't leave says so") {
+  Tunnel tunnel(8192, 8192);
+  const std::string large(1UL << 20, 'l');
+  const std::array<std::span<const std::byte>, 1> one{bytes_of("one")};
+  std::vector<std::byte> ciphertext;
+  const IoResult sent = tunnel.ours->write(bytes_of(large));
+  REQUIRE(sent.state == IoState::drained);
+  CHECK_FALSE(tunnel.ours->seal(one, ciphertext));
+  CHECK(ciphertext.empty());
+
+  Tunnel full(8192, 8192);
+  std::string said;
+  while (full.ours->flush() == IoState::more) {
+    const std::string next(4000, static_cast<char>('a' + said.size() / 4000 % 26));
+    const std::array<std::span<const std::byte>, 1> piece{bytes_of(next)};
+    ciphertext.clear();
+    REQUIRE(full.ours->seal(piece, ciphertext));
+    full.ours->keep(ciphertext);
+    said += next;
+    REQUIRE(said.size() < (64UL << 20));
+  }
+  CHECK(full.ours->write(bytes_of("behind")).state == IoState::drained);
+  std::string got;
+  while (got.size() < said.size()) {
+    got += full.peer->read_now();
+    CHECK(full.ours->flush() != IoState::failed);
+  }
+  CHECK((got == said));
 }
 
 TEST_CASE("close_notify is an end behind the data, a bare FIN as well, garbage is a failure") {
