@@ -27,7 +27,7 @@ namespace asio = boost::asio;
 
 namespace {
 // A burst of handshakes must not take the CPU from the pumps.
-constexpr int niceness = 10;
+constexpr int niceness = 19;
 constexpr std::chrono::milliseconds lag_period{500};
 constexpr std::uint64_t worth_trimming = 256;  // connections
 

@@ -39,7 +39,7 @@ def test_a_pump_need_not_wait_for_the_slice_of_a_handshake(start, backend):
     proxy = start(harness.config_for(backend(fake.echo).address))
     pumps = harness.eventually(lambda: threads(proxy, "pump-"), what="the pumps")
     handshakes = harness.eventually(lambda: threads(proxy, "setup-"), what="the setup threads")
-    harness.eventually(lambda: all(attributes(each)[0] == 10 for each in handshakes), what="nice setup threads")
+    harness.eventually(lambda: all(attributes(each)[0] == 19 for each in handshakes), what="nice setup threads")
     ours = os.getpriority(os.PRIO_PROCESS, 0)
     for pump in pumps:
         harness.eventually(lambda pump=pump: attributes(pump) == (ours, 500_000), what="a pump's short slices")
