@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "holdfast/net/tls.hpp"
 #include "net/openssl.hpp"
@@ -19,6 +20,8 @@ namespace {
 
 // The largest record (RFC 8446 section 5.1).
 constexpr std::size_t record_bytes = 16UL * 1024;
+constexpr std::size_t records_at_once = 4;
+constexpr std::size_t most_kept_bytes = (records_at_once + 1) * record_bytes;
 
 // Invariant of every function here: OpenSSL's error queue of the thread is empty on entry and on exit, so
 // that SSL_get_error needs no ERR_clear_error in front of each call.
@@ -120,21 +123,16 @@ class OpenSslLeg final : public TlsLeg {
   }
 
   IoResult write(std::span<const std::byte> bytes) noexcept override {
-    std::size_t total = 0;
-    is_mid_record_ = false;
+    if (const IoState state = flush(); state != IoState::more) return {0, state};
+    // Encrypted by the write before, offered again and sent by now.
+    std::size_t total = std::min(sealed_ahead_, bytes.size());
+    sealed_ahead_ -= total;
     while (total < bytes.size()) {
-      std::size_t taken = 0;
-      const int outcome = SSL_write_ex(ssl_, bytes.data() + total, bytes.size() - total, &taken);
-      if (outcome == 1) {
-        total += taken;
-        continue;
-      }
-      const int error = SSL_get_error(ssl_, outcome);
-      ERR_clear_error();
-      const bool blocked = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ;
-      if (!blocked) broken_ = true;
-      is_mid_record_ = true;
-      return {total, blocked ? IoState::drained : IoState::failed};
+      const std::span<const std::byte> rest = bytes.subspan(total);
+      const bool are_several = scratch_ != nullptr && rest.size() > record_bytes;
+      const IoResult sent = are_several ? write_records(rest) : write_record(rest);
+      total += sent.bytes;
+      if (sent.state != IoState::more) return {total, sent.state};
     }
     return {total, IoState::more};
   }
@@ -162,10 +160,10 @@ class OpenSslLeg final : public TlsLeg {
     }
     return {total, IoState::more};
   }
-  [[nodiscard]] std::size_t committed_bytes() const noexcept override { return record_bytes; }
+  [[nodiscard]] std::size_t committed_bytes() const noexcept override { return sealed_ahead_; }
 
   bool seal(Pieces pieces, std::vector<std::byte>& ciphertext) noexcept override {
-    if (is_mid_record_ || unsent_ != nullptr || broken_) return false;
+    if (unsent_ != nullptr || sealed_ahead_ != 0 || broken_) return false;
     const std::size_t before = ciphertext.size();
     sealed_ = &ciphertext;
     const IoResult written = write_gathered(pieces);
@@ -181,7 +179,7 @@ class OpenSslLeg final : public TlsLeg {
     while (unsent_ != nullptr) {
       const std::span<const std::byte> rest = std::span(unsent_->bytes).subspan(unsent_->taken);
       const ssize_t sent = send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-      if (sent < 0) return tcp::would_block(errno) ? IoState::drained : IoState::failed;
+      if (sent < 0) return would_block_or_fail();
       unsent_->taken += static_cast<std::size_t>(sent);
       if (unsent_->taken == unsent_->bytes.size()) unsent_.reset();
     }
@@ -218,6 +216,72 @@ class OpenSslLeg final : public TlsLeg {
 
  private:
   int descriptor() const noexcept override { return socket_.get(); }
+
+  // To `sealed_`, else to the socket and, where that is full, to `unsent_`.
+  IoState encrypt(std::span<const std::byte> record) noexcept {
+    std::size_t taken = 0;
+    const int outcome = SSL_write_ex(ssl_, record.data(), record.size(), &taken);
+    if (outcome == 1) return IoState::more;
+    const int error = SSL_get_error(ssl_, outcome);
+    ERR_clear_error();
+    if (error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ) return IoState::drained;
+    broken_ = true;
+    return IoState::failed;
+  }
+
+  // What of it is not sent stays here; its plaintext counts as taken only when it has left, so that the
+  // caller knows what a slow peer is owed.
+  IoResult write_record(std::span<const std::byte> bytes) noexcept {
+    const auto record = bytes.first(std::min(record_bytes, bytes.size()));
+    const IoState state = encrypt(record);
+    if (state != IoState::more) return {0, state};
+    if (unsent_ == nullptr) return {record.size(), IoState::more};
+    sealed_ahead_ = record.size();
+    return {0, IoState::drained};
+  }
+
+  // The same for several by one system call.
+  IoResult write_records(std::span<const std::byte> bytes) noexcept {
+    std::vector<std::byte>& sealed = scratch_->sealed;
+    sealed.clear();
+    std::array<std::size_t, records_at_once> ends{};
+    std::size_t count = 0;
+    std::size_t offered = 0;
+    IoState state = IoState::more;
+    sealed_ = &sealed;
+    while (count < records_at_once && offered < bytes.size()) {
+      const auto record = bytes.subspan(offered, std::min(record_bytes, bytes.size() - offered));
+      state = encrypt(record);
+      if (state != IoState::more) break;
+      offered += record.size();
+      ends[count++] = sealed.size();
+    }
+    sealed_ = nullptr;
+    const ssize_t sent = sealed.empty() ? 0 : send(socket_.get(), sealed.data(), sealed.size(), send_flags());
+    if (sent < 0 && would_block_or_fail() == IoState::failed) return {0, IoState::failed};
+    const std::size_t gone = sent < 0 ? 0 : static_cast<std::size_t>(sent);
+    if (gone == sealed.size()) return {offered, state};
+    const auto* const first_left = std::upper_bound(ends.begin(), ends.begin() + count, gone);
+    const std::size_t taken = static_cast<std::size_t>(first_left - ends.begin()) * record_bytes;
+    keep(std::span(sealed).subspan(gone));
+    sealed_ahead_ = offered - taken;
+    return {taken, state == IoState::failed ? state : IoState::drained};
+  }
+
+  // False: too much is kept by now; who asks and asks and never reads is not served.
+  [[nodiscard]] bool keep_more(std::span<const std::byte> record) noexcept {
+    if (record.empty()) return true;
+    if (unsent_ == nullptr) unsent_ = std::make_unique<Unsent>();
+    if (unsent_->bytes.size() > most_kept_bytes) return false;
+    unsent_->bytes.insert(unsent_->bytes.end(), record.begin(), record.end());
+    return true;
+  }
+
+  IoState would_block_or_fail() noexcept {
+    if (tcp::would_block(errno)) return IoState::drained;
+    broken_ = true;
+    return IoState::failed;
+  }
 
   IoState read_stop(int outcome) noexcept {
     const int error = SSL_get_error(ssl_, outcome);
@@ -280,9 +344,10 @@ class OpenSslLeg final : public TlsLeg {
 
   // A segment of its own costs as much as ten system calls. TLS 1.3's ticket goes with the answer (the kernel
   // waits for it 200 ms at most), the close_notify with the FIN.
-  [[nodiscard]] bool more_follows() const noexcept {
-    return corked_ ||
-           (SSL_get_state(ssl_) == TLS_ST_SW_SESSION_TICKET && SSL_version(ssl_) == TLS1_3_VERSION);
+  [[nodiscard]] int send_flags() const noexcept {
+    const bool more_follows =
+        corked_ || (SSL_get_state(ssl_) == TLS_ST_SW_SESSION_TICKET && SSL_version(ssl_) == TLS1_3_VERSION);
+    return MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
   }
 
   static int bio_write(BIO* bio, const char* data, int size) {
@@ -293,15 +358,19 @@ class OpenSslLeg final : public TlsLeg {
       leg->sealed_->insert(leg->sealed_->end(), bytes, bytes + size);
       return size;
     }
-    if (const IoState state = leg->flush(); state != IoState::more) {
-      if (state == IoState::drained) BIO_set_retry_write(bio);
-      return -1;
-    }
-    const int flags = MSG_NOSIGNAL | (leg->more_follows() ? MSG_MORE : 0);
-    const ssize_t sent = send(leg->socket_.get(), data, static_cast<std::size_t>(size), flags);
-    if (sent >= 0) return static_cast<int>(sent);
-    if (tcp::would_block(errno)) BIO_set_retry_write(bio);
-    return -1;
+    const std::span<const std::byte> record(reinterpret_cast<const std::byte*>(data),
+                                            static_cast<std::size_t>(size));
+    const IoState state = leg->flush();
+    const ssize_t sent =
+        state == IoState::more ? send(leg->socket_.get(), data, record.size(), leg->send_flags()) : -1;
+    const bool is_blocked =
+        state == IoState::drained || (sent < 0 && state == IoState::more && tcp::would_block(errno));
+    if (sent < 0 && !is_blocked) return -1;
+    const std::size_t gone = sent < 0 ? 0 : static_cast<std::size_t>(sent);
+    // OpenSSL is never left with a half written record: what it answers to new keys must not stop a read.
+    if (leg->established_) return leg->keep_more(record.subspan(gone)) ? size : -1;
+    if (is_blocked) BIO_set_retry_write(bio);
+    return static_cast<int>(sent);
   }
 
   static long bio_control(BIO* bio, int command, long, void*) {
@@ -324,13 +393,14 @@ class OpenSslLeg final : public TlsLeg {
 
   struct Unsent {
     std::vector<std::byte> bytes;
-    std::size_t taken;
+    std::size_t taken = 0;
   };
 
   Socket socket_;
   SSL* ssl_;
   std::vector<std::byte>* sealed_ = nullptr;  // within `seal`: instead of the socket
   std::unique_ptr<Unsent> unsent_;            // ciphertext, in front of what is written
+  std::size_t sealed_ahead_ = 0;              // plaintext of it that the next write begins with
   CipherScratch* scratch_ = nullptr;
   std::size_t read_limit_ = CipherScratch::capacity;
   bool established_ = false;
@@ -338,7 +408,6 @@ class OpenSslLeg final : public TlsLeg {
   bool broken_ = false;          // a fatal error was seen: OpenSSL forbids SSL_shutdown then
   bool refilled_ = false;        // within one read
   bool kernel_drained_ = false;  // within one read
-  bool is_mid_record_ = false;   // OpenSSL has a record of the last write, or a part of it
   std::string failure_;
 };
 

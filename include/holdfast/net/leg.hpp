@@ -42,6 +42,7 @@ struct CipherScratch {
   std::unique_ptr<std::byte[]> bytes = std::make_unique<std::byte[]>(capacity);
   std::size_t begin = 0;
   std::size_t end = 0;
+  std::vector<std::byte> sealed;  ///< several records of one write
 };
 
 class Leg {
