@@ -193,6 +193,16 @@ void Session::count(Peer from, const ws::Step& step) noexcept {
   if (from == client && !swallowing_) ++client_messages_;
 }
 
+void Session::count(Peer from, const ws::WholeMessages& whole) noexcept {
+  const std::uint32_t messages = whole.texts + whole.binaries;
+  traffic(from).frames += messages;
+  metrics::RouteCells::Flow& counters = flow(from);
+  if (whole.texts != 0) counters.frames[metrics::opcode_index(1)].add(whole.texts);
+  if (whole.binaries != 0) counters.frames[metrics::opcode_index(2)].add(whole.binaries);
+  counters.messages.add(messages);
+  if (from == client) client_messages_ += messages;
+}
+
 // An incomplete frame head or control frame, at most 130 bytes.
 void Session::carry(Peer from, std::span<const std::byte> rest) noexcept {
   side(from).carry = shard_.loop().buffers().get(rest.size());

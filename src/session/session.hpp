@@ -215,6 +215,7 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool has_unsent(Peer to) const noexcept;
   [[nodiscard]] bool takes_no_more(Peer to) const noexcept;
   void count(Peer from, const ws::Step& step) noexcept;
+  void count(Peer from, const ws::WholeMessages& whole) noexcept;
   [[nodiscard]] ws::Limits limits(Peer from) const noexcept;
 
   // to_backend.cpp: the client's messages
@@ -242,6 +243,7 @@ class Session final : public net::Handler, private Timer {
   void take_stalled() noexcept;
   void look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept;
   void lift_throttle() noexcept;
+  [[nodiscard]] bool takes_whole_runs() const noexcept;
   [[nodiscard]] bool may_continue_message(const ws::FrameHeader& header) noexcept;
 
   // to_client.cpp: the backends' messages

@@ -31,6 +31,15 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
         return too_fast(*limited, next, *excess);
       }
     }
+    if (limited == nullptr && takes_whole_runs()) {
+      const ws::WholeMessages whole = source.walker.whole_messages(data.subspan(position), allowed);
+      if (whole.size != 0) {
+        count(client, whole);
+        last_data_ = shard_.loop().now();
+        position += whole.size;
+      }
+      if (position == data.size()) break;
+    }
     const ws::Step step = source.walker.next(data.subspan(position), allowed);
     if (step.kind == ws::StepKind::need_more) break;
     if (step.kind == ws::StepKind::violation) {
@@ -80,6 +89,12 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
   }
   write_run();
   if (source.reading == Reading::frames && position < data.size()) carry(client, data.subspan(position));
+}
+
+// Nothing happens between two messages.
+bool Session::takes_whole_runs() const noexcept {
+  return !swallowing_ && preamble_messages_ >= preamble_wanted_ && standby_ == nobody &&
+         (current_ == nobody || side(current_).close_due == 0);
 }
 
 // Our own pongs stay here, and while there is no backend we answer in its place.

@@ -41,13 +41,23 @@ void look_at(const ws::Step& step, std::span<const std::byte> rest) {
   require(code == ws::close_code_none || ws::is_wire_close_code(code));
 }
 
-Walk walk(ws::Sender sender, ws::Limits limits, std::span<const std::byte> stream, std::size_t piece) {
+// With `in_runs` as the pumps do it: whole messages at once where that goes.
+Walk walk(ws::Sender sender, ws::Limits limits, std::span<const std::byte> stream, std::size_t piece,
+          bool in_runs = false) {
   ws::Walker walker(sender);
   Walk seen;
   std::size_t available = 0;
   while (available < stream.size() && seen.violation == ws::Violation::none) {
     available = std::min(stream.size(), available + piece);
     while (true) {
+      if (in_runs) {
+        const auto behind = stream.subspan(seen.consumed, available - seen.consumed);
+        const ws::WholeMessages messages = walker.whole_messages(behind, limits);
+        require(messages.size <= behind.size());
+        seen.consumed += messages.size;
+        seen.opcodes.insert(seen.opcodes.end(), messages.texts, std::uint8_t{1});
+        seen.opcodes.insert(seen.opcodes.end(), messages.binaries, std::uint8_t{2});
+      }
       const auto rest = stream.subspan(seen.consumed, available - seen.consumed);
       const ws::Step step = walker.next(rest, limits);
       look_at(step, rest);
@@ -77,5 +87,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Walk whole = walk(sender, limits, stream, std::max<std::size_t>(stream.size(), 1));
   require(whole == walk(sender, limits, stream, 1));
   require(whole == walk(sender, limits, stream, std::size_t{data[1]} + 1));
+  // A run tells how many there are of each, not in which order.
+  Walk sorted = whole;
+  std::ranges::sort(sorted.opcodes);
+  for (const std::size_t piece : {std::max<std::size_t>(stream.size(), 1), std::size_t{data[1]} + 1}) {
+    Walk in_runs = walk(sender, limits, stream, piece, true);
+    std::ranges::sort(in_runs.opcodes);
+    require(sorted == in_runs);
+  }
   return 0;
 }

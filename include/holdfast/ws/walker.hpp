@@ -68,11 +68,22 @@ struct Step {
   FrameHeader header{};       // valid if starts_frame (so always for control)
 };
 
+// Whole messages of one frame each.
+struct WholeMessages {
+  std::size_t size = 0;  // bytes of all of them
+  std::uint32_t texts = 0;
+  std::uint32_t binaries = 0;
+};
+
 class Walker {
  public:
   explicit Walker(Sender sender) noexcept : sender_(sender) {}
 
   [[nodiscard]] Step next(std::span<const std::byte> bytes, Limits limits) noexcept;
+
+  // What `bytes` begins with, as far as nothing about it needs a closer look: whole messages of one frame
+  // without reserved bits, under 64 KiB. `next` would say the same of each; it goes on behind them.
+  [[nodiscard]] WholeMessages whole_messages(std::span<const std::byte> bytes, Limits limits) const noexcept;
 
   // No frame is under way in what was consumed so far. Own frames may be put in here.
   [[nodiscard]] bool at_frame_boundary() const noexcept { return frame_remaining_ == 0; }
@@ -230,6 +241,33 @@ inline Step Walker::next(std::span<const std::byte> bytes, Limits limits) noexce
     return control_frame(bytes, header);
   }
   return data_frame(bytes.size(), header);
+}
+
+inline WholeMessages Walker::whole_messages(std::span<const std::byte> bytes, Limits limits) const noexcept {
+  WholeMessages found;
+  if (!at_message_boundary()) return found;
+  const unsigned mask_bit = sender_ == Sender::client ? 0x80U : 0U;
+  const std::size_t mask_size = sender_ == Sender::client ? 4 : 0;
+  const std::uint64_t most = limits.max_message == 0 ? UINT64_MAX : limits.max_message;
+  while (bytes.size() - found.size >= 4) {
+    const std::byte* const frame = bytes.data() + found.size;
+    const unsigned first = std::to_integer<unsigned>(frame[0]);
+    const unsigned second = std::to_integer<unsigned>(frame[1]) ^ mask_bit;
+    const bool is_text = first == 0x81U;
+    if ((!is_text && first != 0x82U) || second > 126U) break;
+    std::size_t payload = second;
+    std::size_t head = 2 + mask_size;
+    if (second == 126U) {
+      payload = std::to_integer<std::size_t>(frame[2]) << 8U | std::to_integer<std::size_t>(frame[3]);
+      head += 2;
+      if (payload < 126) break;
+    }
+    if (payload > most || bytes.size() - found.size < head + payload) break;
+    found.size += head + payload;
+    found.texts += is_text ? 1U : 0U;
+    found.binaries += is_text ? 0U : 1U;
+  }
+  return found;
 }
 
 }  // namespace holdfast::ws

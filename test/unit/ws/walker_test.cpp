@@ -50,6 +50,39 @@ TEST_CASE("walker sees the same frames in pieces of any fixed size") {
   }
 }
 
+TEST_CASE("whole messages are taken at once, up to whatever needs a closer look") {
+  for (const Sender sender : {Sender::client, Sender::server}) {
+    const auto taken = [&](const Bytes& stream, Limits limits = {}) {
+      return Walker(sender).whole_messages(stream, limits);
+    };
+    const Bytes simple = frame(sender, {Opcode::text, true, 5}) + frame(sender, {Opcode::binary, true, 125}) +
+                         frame(sender, {Opcode::binary, true, 126}) +
+                         frame(sender, {Opcode::text, true, 65'535});
+    const WholeMessages all = taken(simple);
+    CHECK(all.size == simple.size());
+    CHECK(all.texts == 2);
+    CHECK(all.binaries == 2);
+    const std::size_t three = simple.size() - frame(sender, {Opcode::text, true, 65'535}).size();
+    CHECK(taken(Bytes(simple.begin(), simple.end() - 1)).size == three);
+    CHECK(taken(simple, {65'535, 0}).size == simple.size());
+    CHECK(taken(simple, {65'534, 0}).size == three);
+    for (const Bytes& behind :
+         {frame(sender, {Opcode::binary, true, 65'536}), frame(sender, {Opcode::text, false, 9}),
+          frame(sender, {Opcode::ping, true, 9}), frame(sender, {Opcode::text, true, 9, rsv1}),
+          close_frame(sender, 1000, "done"),
+          bytes_of({0x81, 0x7e | (sender == Sender::client ? 0x80U : 0U), 0, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9}),
+          frame(sender == Sender::client ? Sender::server : Sender::client, {Opcode::text, true, 9}),
+          frame(sender, {static_cast<Opcode>(3), true, 9})}) {
+      CHECK(taken(simple + behind, {0, rsv1}).size == simple.size());
+    }
+    Walker inside(sender);
+    const Bytes begun = frame(sender, {Opcode::text, false, 9});
+    REQUIRE(inside.next(begun, {}).size == begun.size());
+    CHECK(inside.whole_messages(simple, {}).size == 0);
+    CHECK(taken({}).size == 0);
+  }
+}
+
 TEST_CASE("walker reports frames with their order, finality and size on the wire") {
   const Bytes stream = frame(Sender::server, {Opcode::text, false, 2}) +
                        frame(Sender::server, {Opcode::ping, true, 1}) +
