@@ -61,6 +61,7 @@ def test_a_source_that_dies_and_comes_back_costs_its_clients_only_the_gap(start,
     market = source()
     proxy = start(feeds.config(market))
     crowd = followers(proxy, 50)
+    feeds.subscribers(proxy, 50)
     market.wait_live(1)
     with market.counting(rate=100) as counter:
         crowd.wait(30)
@@ -194,6 +195,7 @@ def test_reloads_under_load_cost_no_message(start, source, followers):
     proxy = start(made)
     crowd = followers(proxy, 30)
     market.wait_live(1)
+    feeds.subscribers(proxy, 30)
     with market.counting(rate=150) as counter:
         for linger in ("3s", "4s", "5s"):
             crowd.wait(counter.last + 20)
@@ -225,6 +227,7 @@ def test_clients_of_a_feed_that_goes_are_served_until_their_turn(start, source, 
     made = feeds.config(market, workers=1, shutdown_timeout="3s")
     proxy = start(made)
     crowd = followers(proxy, 10)
+    feeds.subscribers(proxy, 10)
     market.wait_live(1)
     removed = copy.deepcopy(made)
     removed["feeds"][0]["name"] = removed["routes"][0]["feed"] = "other"
