@@ -80,8 +80,9 @@ def begin_over_tls(start, way, authority, market, feed):
 
 
 def follow_over_tls(proxy, trust, count):
-    """Clients that read nothing until they are asked to."""
-    return [feeds.follow(proxy, tls=trust, server_name="feeds.test", receive_buffer=4096) for _ in range(count)]
+    """Clients that read nothing until they are asked to. With windows smaller than a segment the kernel itself would
+    stop to send for many seconds."""
+    return [feeds.follow(proxy, tls=trust, server_name="feeds.test", receive_buffer=32768) for _ in range(count)]
 
 
 def test_tls_clients_that_stall_go_on_in_the_middle_of_a_record(start, source, authority, trust, way):
