@@ -293,6 +293,40 @@ TEST_CASE("what was not taken leaves neither with an answer to new keys nor with
   SSL_free(theirs);
 }
 
+TEST_CASE("a peer that asks for small records gets all of it in such ones") {
+  for (const bool is_pump : {false, true}) {
+    CAPTURE(is_pump);
+    Pair pair = tcp_pair(8192, 8192);
+    CipherScratch scratch;
+    const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
+    SSL* const theirs = SSL_new(identity().client->context());
+    SSL_set_tlsext_max_fragment_length(theirs, TLSEXT_max_fragment_length_512);
+    begin_raw(theirs, pair.theirs.get(), *ours);
+    if (is_pump) ours->use_scratch(scratch);
+    std::string text;
+    for (unsigned n = 0; n < 60'000; ++n) text += std::to_string(n) + " ";
+    const std::array<std::span<const std::byte>, 2> pieces{bytes_of("sealed "), bytes_of(text).first(16'000)};
+    std::vector<std::byte> ciphertext;
+    REQUIRE(ours->seal(pieces, ciphertext));
+    ours->keep(ciphertext);
+    std::size_t taken = 0;
+    std::string heard;
+    const std::string all = "sealed " + text.substr(0, 16'000) + text;
+    const TimePoint deadline = Clock::now() + patience;
+    while (heard.size() < all.size() && Clock::now() < deadline) {
+      const IoResult sent = ours->write(bytes_of(text).subspan(taken));
+      REQUIRE(sent.state != IoState::failed);
+      taken += sent.bytes;
+      std::string some(64 * 1024, ' ');
+      std::size_t size = 0;
+      if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard.append(some, 0, size);
+      CHECK(size <= 512);
+    }
+    CHECK((heard == all));
+    SSL_free(theirs);
+  }
+}
+
 TEST_CASE("what was sealed and not sent goes before what is written next") {
   Tunnel tunnel;
   const std::string head = "sealed ";
