@@ -460,5 +460,28 @@ TEST_CASE("a request for new keys on a blocked leg leaves nothing in the scratch
   SSL_free(theirs);
 }
 
+TEST_CASE("a peer that asks for new keys without end and takes no answer is given up") {
+  Pair pair = tcp_pair(8192, 8192);
+  CipherScratch scratch;
+  const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
+  SSL* const theirs = SSL_new(identity().client->context());
+  begin_raw(theirs, pair.theirs.get(), *ours);
+  ours->use_scratch(scratch);
+  const std::string flood(1024 * 1024, 'f');
+  REQUIRE(ours->write(bytes_of(flood)).state == IoState::drained);
+  std::string into(batch, '\0');
+  IoState state = IoState::drained;
+  int asked = 0;
+  for (; asked < 20'000 && state != IoState::failed; ++asked) {
+    REQUIRE(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
+    (void)SSL_do_handshake(theirs);
+    state = ours->read(std::as_writable_bytes(std::span(into))).state;
+    CHECK(scratch.begin == scratch.end);
+  }
+  CHECK(state == IoState::failed);
+  CHECK(asked > 100);
+  SSL_free(theirs);
+}
+
 }  // namespace
 }  // namespace holdfast::net::test
