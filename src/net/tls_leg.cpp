@@ -123,10 +123,11 @@ class OpenSslLeg final : public TlsLeg {
   }
 
   IoResult write(std::span<const std::byte> bytes) noexcept override {
-    if (const IoState state = flush(); state != IoState::more) return {0, state};
+    const IoState state = flush();
     // Encrypted by the write before, offered again and sent by now.
-    std::size_t total = std::min(sealed_ahead_, bytes.size());
+    std::size_t total = std::min(sealed_ahead_ - unsent_ahead(), bytes.size());
     sealed_ahead_ -= total;
+    if (state != IoState::more) return {total, state};
     while (total < bytes.size()) {
       const std::span<const std::byte> rest = bytes.subspan(total);
       const bool are_several = scratch_ != nullptr && rest.size() > record_bytes;
@@ -173,7 +174,8 @@ class OpenSslLeg final : public TlsLeg {
     return written.state == IoState::more;
   }
   void keep(std::span<const std::byte> rest) noexcept override {
-    unsent_ = std::make_unique<Unsent>(Unsent{{rest.begin(), rest.end()}, 0});
+    unsent_ = std::make_unique<Unsent>();
+    unsent_->bytes.assign(rest.begin(), rest.end());
   }
   IoState flush() noexcept override {
     while (unsent_ != nullptr) {
@@ -236,7 +238,9 @@ class OpenSslLeg final : public TlsLeg {
     const IoState state = encrypt(record);
     if (state != IoState::more) return {0, state};
     if (unsent_ == nullptr) return {record.size(), IoState::more};
-    sealed_ahead_ = record.size();
+    unsent_->ends[0] = unsent_->bytes.size();
+    unsent_->records = 1;
+    unsent_->ahead = sealed_ahead_ = record.size();
     return {0, IoState::drained};
   }
 
@@ -261,11 +265,24 @@ class OpenSslLeg final : public TlsLeg {
     if (sent < 0 && would_block_or_fail() == IoState::failed) return {0, IoState::failed};
     const std::size_t gone = sent < 0 ? 0 : static_cast<std::size_t>(sent);
     if (gone == sealed.size()) return {offered, state};
-    const auto* const first_left = std::upper_bound(ends.begin(), ends.begin() + count, gone);
-    const std::size_t taken = static_cast<std::size_t>(first_left - ends.begin()) * record_bytes;
     keep(std::span(sealed).subspan(gone));
-    sealed_ahead_ = offered - taken;
+    unsent_->ends = ends;
+    unsent_->records = count;
+    for (std::size_t& end : unsent_->ends) end -= std::min(end, gone);
+    unsent_->ahead = offered;
+    sealed_ahead_ = unsent_ahead();
+    const std::size_t taken = offered - sealed_ahead_;
     return {taken, state == IoState::failed ? state : IoState::drained};
+  }
+
+  // Of `sealed_ahead_` what has not left: the peer can read whole records, and nothing of a part.
+  [[nodiscard]] std::size_t unsent_ahead() const noexcept {
+    if (unsent_ == nullptr) return 0;
+    const auto* const begin = unsent_->ends.begin();
+    const auto* const end = begin + unsent_->records;
+    const auto* const first_left = std::upper_bound(begin, end, unsent_->taken);
+    if (first_left == end) return 0;
+    return unsent_->ahead - static_cast<std::size_t>(first_left - begin) * record_bytes;
   }
 
   // False: too much is kept by now; who asks and asks and never reads is not served.
@@ -360,7 +377,8 @@ class OpenSslLeg final : public TlsLeg {
     }
     const std::span<const std::byte> record(reinterpret_cast<const std::byte*>(data),
                                             static_cast<std::size_t>(size));
-    const IoState state = leg->flush();
+    // What is sealed ahead leaves by a write only, which tells the caller so.
+    const IoState state = leg->sealed_ahead_ != 0 ? IoState::drained : leg->flush();
     const ssize_t sent =
         state == IoState::more ? send(leg->socket_.get(), data, record.size(), leg->send_flags()) : -1;
     const bool is_blocked =
@@ -394,6 +412,9 @@ class OpenSslLeg final : public TlsLeg {
   struct Unsent {
     std::vector<std::byte> bytes;
     std::size_t taken = 0;
+    std::array<std::size_t, records_at_once> ends{};  // of records that are sealed ahead; all but the last
+    std::size_t records = 0;                          // hold record_bytes
+    std::size_t ahead = 0;                            // plaintext of these
   };
 
   Socket socket_;

@@ -1,6 +1,8 @@
 """TLS on both sides."""
 import shutil
+import socket
 import ssl
+import subprocess
 
 import pytest
 
@@ -48,6 +50,27 @@ def test_large_messages_pass_through_tls(start, node_echo, authority):
     result = peers.run_node("client.js", {"url": f"wss://{proxy.public}/", "ca": str(authority.ca),
                                           "steps": [*steps, {"close": 3001, "reason": "bye"}]})
     assert result["closed"]["code"] == 3001
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_client_that_asks_for_small_records_gets_large_messages_whole(start, backend, two_names, version):
+    """max_fragment_length (RFC 6066), which small devices ask for."""
+    proxy = start(harness.config_for(backend(fake.echo).address, listener={"tls": {"certificates": two_names}}))
+    ours, theirs = socket.socketpair()
+    command = ["openssl", "s_client", "-quiet", "-maxfraglen", "512", version, "-connect", proxy.public]
+    program = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
+    theirs.close()
+    try:
+        with wire.Stream(ours) as client:
+            client.send(wire.request())
+            assert client.head().status == 101
+            for size in (100, 600, 16_000, 100_000):
+                payload = bytes(n * 7 % 251 for n in range(size))
+                client.send(wire.frame(wire.BINARY, payload))
+                assert client.data_frame()[2] == payload
+    finally:
+        program.kill()
+        program.wait()
 
 
 def test_old_tls_versions_are_refused(start, backend, two_names, authority):

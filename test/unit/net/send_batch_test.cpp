@@ -20,6 +20,14 @@ class Crowd {
   explicit Crowd(std::size_t size) {
     while (peers.size() < size) add(tcp_pair());
   }
+  void add_tls(Pair pair) {
+    const int descriptor = pair.theirs.get();
+    auto server = make_tls_server_leg(std::move(pair.ours), *identity().server);
+    auto client = make_tls_client_leg(std::move(pair.theirs), *identity().client, "localhost");
+    shake_hands(*server, *client);
+    peers.emplace_back(std::move(client), descriptor);
+    legs.push_back(std::move(server));
+  }
   void add(Pair pair) {
     const int descriptor = pair.theirs.get();
     peers.emplace_back(make_plain_leg(std::move(pair.theirs)), descriptor);
@@ -174,6 +182,75 @@ TEST_SUITE("send batch") {
         if (turn % 3 == 0) got += peer.read_now(3'000);
       }
       CHECK((got == large));
+    }
+  }
+
+  TEST_CASE("more ciphertext than is made at once, with a dead leg and a full one, each in its place") {
+    for (const auto mode : {SendBatch::Mode::sends, SendBatch::Mode::ring}) {
+      CAPTURE(static_cast<int>(mode));
+      SendBatch batch(mode);
+      Crowd crowd(0);
+      constexpr std::size_t size = 60;
+      constexpr std::size_t full = 20;
+      constexpr std::size_t dead = 25;
+      for (std::size_t n = 0; n < size; ++n) {
+        if (n % 4 == 3) {
+          crowd.add(tcp_pair());
+        } else if (n == full) {
+          crowd.add_tls(tcp_pair(4096, 4096));
+        } else {
+          crowd.add_tls(tcp_pair());
+        }
+      }
+      crowd.peers[dead].abort();
+      REQUIRE(crowd.legs[dead]->discard() != IoState::more);  // the reset is here
+      std::vector<std::string> owed(size);
+      for (int turn = 0; turn < 8; ++turn) {
+        std::vector<std::string> said;
+        std::vector<std::size_t> of;  // whose each call was
+        for (std::size_t n = 0; n < size; ++n)
+          said.emplace_back(9'000 + 100 * n,
+                            static_cast<char>('a' + (n + static_cast<std::size_t>(turn)) % 26));
+        for (std::size_t n = 0; n < size; ++n) {
+          if (n == full && crowd.legs[n]->flush() != IoState::more) continue;
+          if (n == dead && turn > 0) continue;
+          const std::span<const std::byte> all = bytes_of(said[n]);
+          const std::array<std::span<const std::byte>, 2> halves{all.first(4'000), all.subspan(4'000)};
+          batch.add(*crowd.legs[n], halves);
+          of.push_back(n);
+        }
+        const std::vector<IoResult> results = run(batch);
+        for (std::size_t number = 0; number < of.size(); ++number) {
+          const std::size_t n = of[number];
+          CAPTURE(n);
+          if (n == dead) {
+            CHECK(results[number].state == IoState::failed);
+            continue;
+          }
+          REQUIRE(results[number].state != IoState::failed);
+          const std::size_t promised = results[number].bytes + crowd.legs[n]->committed_bytes();
+          owed[n] += said[n].substr(0, promised);
+          if (n == full && promised > results[number].bytes) {
+            // By the way of `sends` it must be offered until it is taken.
+            std::string_view rest = std::string_view(said[n]).substr(results[number].bytes);
+            while (!rest.empty()) {
+              const std::string got = crowd.peers[n].read_now();
+              CHECK(owed[n].starts_with(got));
+              owed[n].erase(0, got.size());
+              rest.remove_prefix(crowd.legs[n]->write(bytes_of(rest)).bytes);
+            }
+          }
+          if (n == full) continue;
+          CHECK(read_all(crowd.peers[n], owed[n].size()) == owed[n]);
+          owed[n].clear();
+        }
+      }
+      while (!owed[full].empty()) {
+        REQUIRE(crowd.legs[full]->flush() != IoState::failed);
+        const std::string got = crowd.peers[full].read_now(3'000);
+        REQUIRE(owed[full].starts_with(got));
+        owed[full].erase(0, got.size());
+      }
     }
   }
 

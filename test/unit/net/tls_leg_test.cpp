@@ -50,6 +50,18 @@ struct Tunnel {
   CipherScratch scratch;
 };
 
+// OpenSSL itself on the client's end.
+void begin_raw(SSL* theirs, int descriptor, TlsLeg& ours) {
+  SSL_set_fd(theirs, descriptor);
+  SSL_set_connect_state(theirs);
+  const TimePoint deadline = Clock::now() + patience;
+  for (bool done = false; !done;) {
+    const bool theirs_done = SSL_do_handshake(theirs) == 1;
+    done = ours.handshake() == HandshakeStep::done && theirs_done;
+    REQUIRE(Clock::now() < deadline);
+  }
+}
+
 TEST_CASE("a self-signed certificate verifies against itself, by name") {
   const Tunnel tunnel;
   CHECK(tunnel.ours->peer_subject().empty());  // the client showed none
@@ -216,6 +228,105 @@ TEST_CASE("a write that went half goes on with the very bytes that were not take
   }
 }
 
+// Of a leg that dies what was not taken is given to another one: nobody may have had it by then.
+TEST_CASE("a slow peer never has whole messages that do not count as taken") {
+  Tunnel tunnel(8192, 8192);
+  tunnel.ours->use_scratch(tunnel.scratch);
+  const std::string text(1UL << 20, 't');
+  std::size_t taken = 0;
+  std::size_t got = 0;
+  unsigned halves = 0;  // writes that sent a part of what waited
+  const TimePoint deadline = Clock::now() + patience;
+  while (got < text.size()) {
+    REQUIRE(Clock::now() < deadline);
+    if (taken < text.size()) {
+      const std::size_t before = tunnel.ours->committed_bytes();
+      const IoResult sent = tunnel.ours->write(bytes_of(text).subspan(taken));
+      REQUIRE(sent.state != IoState::failed);
+      taken += sent.bytes;
+      if (before > sent.bytes && sent.bytes > 0) ++halves;
+    }
+    for (int n = 0; n < 3; ++n) got += tunnel.peer->read_now(5'000).size();
+    REQUIRE(got <= taken);
+  }
+  CHECK(halves > 0);
+}
+
+TEST_CASE("what was not taken leaves neither with an answer to new keys nor with the end") {
+  Pair pair = tcp_pair(8192, 8192);
+  CipherScratch scratch;
+  const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
+  SSL* const theirs = SSL_new(identity().client->context());
+  begin_raw(theirs, pair.theirs.get(), *ours);
+  ours->use_scratch(scratch);
+  const std::string text(1UL << 20, 't');
+  std::size_t taken = 0;
+  while (ours->committed_bytes() < 48 * 1024UL) {
+    const IoResult sent = ours->write(bytes_of(text).subspan(taken));
+    REQUIRE(sent.state != IoState::failed);
+    taken += sent.bytes;
+  }
+  std::size_t heard = 0;
+  const auto hear = [&] {
+    std::string some(64 * 1024, ' ');
+    std::size_t size = 0;
+    for (int n = 0; n < 50; ++n) {
+      if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard += size;
+    }
+  };
+  hear();
+  std::string into(batch, '\0');
+  const TimePoint deadline = Clock::now() + patience;
+  for (int n = 0; n < 5; ++n) {
+    CHECK(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
+    REQUIRE(SSL_write(theirs, "data", 4) == 4);
+    std::size_t got = 0;
+    while (got < 4 && Clock::now() < deadline)
+      got += ours->read(std::as_writable_bytes(std::span(into))).bytes;
+    CHECK(got == 4);
+    hear();
+    CHECK(heard == taken);
+  }
+  ours->finish_writing();
+  hear();
+  CHECK(heard == taken);
+  SSL_free(theirs);
+}
+
+TEST_CASE("a peer that asks for small records gets all of it in such ones") {
+  for (const bool is_pump : {false, true}) {
+    CAPTURE(is_pump);
+    Pair pair = tcp_pair(8192, 8192);
+    CipherScratch scratch;
+    const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
+    SSL* const theirs = SSL_new(identity().client->context());
+    SSL_set_tlsext_max_fragment_length(theirs, TLSEXT_max_fragment_length_512);
+    begin_raw(theirs, pair.theirs.get(), *ours);
+    if (is_pump) ours->use_scratch(scratch);
+    std::string text;
+    for (unsigned n = 0; n < 60'000; ++n) text += std::to_string(n) + " ";
+    const std::array<std::span<const std::byte>, 2> pieces{bytes_of("sealed "), bytes_of(text).first(16'000)};
+    std::vector<std::byte> ciphertext;
+    REQUIRE(ours->seal(pieces, ciphertext));
+    ours->keep(ciphertext);
+    std::size_t taken = 0;
+    std::string heard;
+    const std::string all = "sealed " + text.substr(0, 16'000) + text;
+    const TimePoint deadline = Clock::now() + patience;
+    while (heard.size() < all.size() && Clock::now() < deadline) {
+      const IoResult sent = ours->write(bytes_of(text).subspan(taken));
+      REQUIRE(sent.state != IoState::failed);
+      taken += sent.bytes;
+      std::string some(64 * 1024, ' ');
+      std::size_t size = 0;
+      if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard.append(some, 0, size);
+      CHECK(size <= 512);
+    }
+    CHECK((heard == all));
+    SSL_free(theirs);
+  }
+}
+
 TEST_CASE("what was sealed and not sent goes before what is written next") {
   Tunnel tunnel;
   const std::string head = "sealed ";
@@ -313,15 +424,9 @@ TEST_CASE("a request for new keys on a blocked leg leaves nothing in the scratch
   CipherScratch scratch;
   const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
   SSL* const theirs = SSL_new(identity().client->context());
-  SSL_set_fd(theirs, pair.theirs.get());
-  SSL_set_connect_state(theirs);
-  const TimePoint deadline = Clock::now() + patience;
-  for (bool done = false; !done;) {
-    const bool theirs_done = SSL_do_handshake(theirs) == 1;
-    done = ours->handshake() == HandshakeStep::done && theirs_done;
-    REQUIRE(Clock::now() < deadline);
-  }
+  begin_raw(theirs, pair.theirs.get(), *ours);
   ours->use_scratch(scratch);
+  const TimePoint deadline = Clock::now() + patience;
   const std::string flood(1024 * 1024, 'f');
   const IoResult begun = ours->write(bytes_of(flood));
   REQUIRE(begun.state == IoState::drained);
@@ -352,6 +457,29 @@ TEST_CASE("a request for new keys on a blocked leg leaves nothing in the scratch
     if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard.append(some, 0, size);
   }
   CHECK((heard == flood));
+  SSL_free(theirs);
+}
+
+TEST_CASE("a peer that asks for new keys without end and takes no answer is given up") {
+  Pair pair = tcp_pair(8192, 8192);
+  CipherScratch scratch;
+  const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
+  SSL* const theirs = SSL_new(identity().client->context());
+  begin_raw(theirs, pair.theirs.get(), *ours);
+  ours->use_scratch(scratch);
+  const std::string flood(1024 * 1024, 'f');
+  REQUIRE(ours->write(bytes_of(flood)).state == IoState::drained);
+  std::string into(batch, '\0');
+  IoState state = IoState::drained;
+  int asked = 0;
+  for (; asked < 20'000 && state != IoState::failed; ++asked) {
+    REQUIRE(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
+    (void)SSL_do_handshake(theirs);
+    state = ours->read(std::as_writable_bytes(std::span(into))).state;
+    CHECK(scratch.begin == scratch.end);
+  }
+  CHECK(state == IoState::failed);
+  CHECK(asked > 100);
   SSL_free(theirs);
 }
 
