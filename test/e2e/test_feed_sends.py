@@ -1,4 +1,5 @@
 """The two ways in which a feed's messages leave: by io_uring, and, where the kernel refuses it, one send each."""
+import contextlib
 import json
 import pathlib
 import sys
@@ -19,7 +20,11 @@ def way(request):
 
 def rings(proxy):
     """How many io_urings the process has."""
-    return sum("io_uring" in str(each.readlink()) for each in pathlib.Path(f"/proc/{proxy.pid}/fd").iterdir())
+    found = 0
+    for each in pathlib.Path(f"/proc/{proxy.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += "io_uring" in str(each.readlink())
+    return found
 
 
 def skips(proxy):
