@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cerrno>
 
 #include "net/tcp.hpp"
@@ -77,8 +78,8 @@ void SendBatch::send_all() noexcept {
 
 void SendBatch::send_by_ring() noexcept {
   for (std::size_t first = 0; first < jobs_.size();) {
-    const std::size_t end = ring_ == nullptr ? jobs_.size() : seal_from(first);
-    if (ring_ == nullptr || !submit(first, end)) {
+    const std::size_t end = seal_from(first);
+    if (!submit(first, end)) {
       for (std::size_t n = end; n < jobs_.size(); ++n)
         jobs_[n].result = jobs_[n].leg->write_gathered(pieces_of(jobs_[n]));
       return;
@@ -118,6 +119,7 @@ bool SendBatch::submit(std::size_t first, std::size_t end) noexcept {
     const bool is_ready = job.sealed_bytes != 0 || job.leg->is_bare();
     io_uring_sqe* const entry = is_ready ? io_uring_get_sqe(&mine.ring) : nullptr;
     if (entry == nullptr) {
+      assert(job.sealed_bytes == 0);  // the ring has an entry for each job
       job.result = job.leg->write_gathered(pieces);
       continue;
     }

@@ -220,6 +220,7 @@ class Session final : public net::Handler, private Timer {
 
   // to_backend.cpp: the client's messages
   void consume_client(std::span<const std::byte> data) noexcept;
+  [[nodiscard]] bool takes_whole_runs() const noexcept;
   [[nodiscard]] bool forwards_control(std::span<const std::byte> frame,
                                       const ws::FrameHeader& header) noexcept;
   void client_close(std::span<const std::byte> frame, const ws::FrameHeader& header) noexcept;
@@ -243,7 +244,6 @@ class Session final : public net::Handler, private Timer {
   void take_stalled() noexcept;
   void look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept;
   void lift_throttle() noexcept;
-  [[nodiscard]] bool takes_whole_runs() const noexcept;
   [[nodiscard]] bool may_continue_message(const ws::FrameHeader& header) noexcept;
 
   // to_client.cpp: the backends' messages
