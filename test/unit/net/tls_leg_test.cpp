@@ -50,17 +50,45 @@ struct Tunnel {
   CipherScratch scratch;
 };
 
-// OpenSSL itself on the client's end.
-void begin_raw(SSL* theirs, int descriptor, TlsLeg& ours) {
-  SSL_set_fd(theirs, descriptor);
-  SSL_set_connect_state(theirs);
-  const TimePoint deadline = Clock::now() + patience;
-  for (bool done = false; !done;) {
-    const bool theirs_done = SSL_do_handshake(theirs) == 1;
-    done = ours.handshake() == HandshakeStep::done && theirs_done;
-    REQUIRE(Clock::now() < deadline);
+// A server leg of ours with little room, and OpenSSL itself on the client's end.
+struct RawTunnel {
+  explicit RawTunnel(std::uint8_t max_fragment_length = TLSEXT_max_fragment_length_DISABLED) {
+    Pair pair = tcp_pair(8192, 8192);
+    descriptor = pair.ours.get();
+    their_socket = std::move(pair.theirs);
+    ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
+    SSL_set_tlsext_max_fragment_length(theirs, max_fragment_length);
+    SSL_set_fd(theirs, their_socket.get());
+    SSL_set_connect_state(theirs);
+    const TimePoint deadline = Clock::now() + patience;
+    for (bool done = false; !done;) {
+      const bool theirs_done = SSL_do_handshake(theirs) == 1;
+      done = ours->handshake() == HandshakeStep::done && theirs_done;
+      REQUIRE(Clock::now() < deadline);
+    }
   }
-}
+  RawTunnel(const RawTunnel&) = delete;
+  RawTunnel& operator=(const RawTunnel&) = delete;
+  ~RawTunnel() { SSL_free(theirs); }
+  // A record, or nothing.
+  std::string hear() const {
+    std::string some(64 * 1024, ' ');
+    std::size_t size = 0;
+    (void)SSL_read_ex(theirs, some.data(), some.size(), &size);
+    some.resize(size);
+    return some;
+  }
+  void ask_for_new_keys_and_say(const std::string& word) const {
+    CHECK(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
+    REQUIRE(SSL_write(theirs, word.data(), static_cast<int>(word.size())) == static_cast<int>(word.size()));
+  }
+
+  CipherScratch scratch;
+  Socket their_socket;
+  SSL* theirs = SSL_new(identity().client->context());
+  std::unique_ptr<TlsLeg> ours;
+  int descriptor = -1;
+};
 
 TEST_CASE("a self-signed certificate verifies against itself, by name") {
   const Tunnel tunnel;
@@ -253,12 +281,9 @@ TEST_CASE("a slow peer never has whole messages that do not count as taken") {
 }
 
 TEST_CASE("what was not taken leaves neither with an answer to new keys nor with the end") {
-  Pair pair = tcp_pair(8192, 8192);
-  CipherScratch scratch;
-  const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
-  SSL* const theirs = SSL_new(identity().client->context());
-  begin_raw(theirs, pair.theirs.get(), *ours);
-  ours->use_scratch(scratch);
+  RawTunnel tunnel;
+  const auto& ours = tunnel.ours;
+  ours->use_scratch(tunnel.scratch);
   const std::string text(1UL << 20, 't');
   std::size_t taken = 0;
   while (ours->committed_bytes() < 48 * 1024UL) {
@@ -268,18 +293,13 @@ TEST_CASE("what was not taken leaves neither with an answer to new keys nor with
   }
   std::size_t heard = 0;
   const auto hear = [&] {
-    std::string some(64 * 1024, ' ');
-    std::size_t size = 0;
-    for (int n = 0; n < 50; ++n) {
-      if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard += size;
-    }
+    for (int n = 0; n < 50; ++n) heard += tunnel.hear().size();
   };
   hear();
   std::string into(batch, '\0');
   const TimePoint deadline = Clock::now() + patience;
   for (int n = 0; n < 5; ++n) {
-    CHECK(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
-    REQUIRE(SSL_write(theirs, "data", 4) == 4);
+    tunnel.ask_for_new_keys_and_say("data");
     std::size_t got = 0;
     while (got < 4 && Clock::now() < deadline)
       got += ours->read(std::as_writable_bytes(std::span(into))).bytes;
@@ -290,19 +310,14 @@ TEST_CASE("what was not taken leaves neither with an answer to new keys nor with
   ours->finish_writing();
   hear();
   CHECK(heard == taken);
-  SSL_free(theirs);
 }
 
 TEST_CASE("a peer that asks for small records gets all of it in such ones") {
   for (const bool is_pump : {false, true}) {
     CAPTURE(is_pump);
-    Pair pair = tcp_pair(8192, 8192);
-    CipherScratch scratch;
-    const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
-    SSL* const theirs = SSL_new(identity().client->context());
-    SSL_set_tlsext_max_fragment_length(theirs, TLSEXT_max_fragment_length_512);
-    begin_raw(theirs, pair.theirs.get(), *ours);
-    if (is_pump) ours->use_scratch(scratch);
+    RawTunnel tunnel(TLSEXT_max_fragment_length_512);
+    const auto& ours = tunnel.ours;
+    if (is_pump) ours->use_scratch(tunnel.scratch);
     std::string text;
     for (unsigned n = 0; n < 60'000; ++n) text += std::to_string(n) + " ";
     const std::array<std::span<const std::byte>, 2> pieces{bytes_of("sealed "), bytes_of(text).first(16'000)};
@@ -317,13 +332,11 @@ TEST_CASE("a peer that asks for small records gets all of it in such ones") {
       const IoResult sent = ours->write(bytes_of(text).subspan(taken));
       REQUIRE(sent.state != IoState::failed);
       taken += sent.bytes;
-      std::string some(64 * 1024, ' ');
-      std::size_t size = 0;
-      if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard.append(some, 0, size);
-      CHECK(size <= 512);
+      const std::string some = tunnel.hear();
+      CHECK(some.size() <= 512);
+      heard += some;
     }
     CHECK((heard == all));
-    SSL_free(theirs);
   }
 }
 
@@ -419,13 +432,9 @@ TEST_CASE("our close_notify ends the peer's reading") {
 // A peer that asks for new keys makes OpenSSL answer; where it reads nothing that answer can't leave.
 // Whatever then stayed in the scratch would be taken for the next leg's bytes.
 TEST_CASE("a request for new keys on a blocked leg leaves nothing in the scratch") {
-  Pair pair = tcp_pair(8192, 8192);
-  const int descriptor = pair.ours.get();
-  CipherScratch scratch;
-  const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
-  SSL* const theirs = SSL_new(identity().client->context());
-  begin_raw(theirs, pair.theirs.get(), *ours);
-  ours->use_scratch(scratch);
+  RawTunnel tunnel;
+  const auto& ours = tunnel.ours;
+  ours->use_scratch(tunnel.scratch);
   const TimePoint deadline = Clock::now() + patience;
   const std::string flood(1024 * 1024, 'f');
   const IoResult begun = ours->write(bytes_of(flood));
@@ -433,16 +442,15 @@ TEST_CASE("a request for new keys on a blocked leg leaves nothing in the scratch
   std::string got;
   std::string into(batch, '\0');
   for (int n = 0; n < 5; ++n) {
-    CHECK(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
-    REQUIRE(SSL_write(theirs, "data", 4) == 4);
+    tunnel.ask_for_new_keys_and_say("data");
   }
   IoState state = IoState::drained;
   while (got.size() < 20 && state != IoState::failed) {
-    pollfd entry{descriptor, POLLIN, 0};
+    pollfd entry{tunnel.descriptor, POLLIN, 0};
     REQUIRE(poll(&entry, 1, 30'000) == 1);
     const IoResult result = ours->read(std::as_writable_bytes(std::span(into)));
     state = result.state;
-    CHECK(scratch.begin == scratch.end);
+    CHECK(tunnel.scratch.begin == tunnel.scratch.end);
     got.append(into, 0, result.bytes);
   }
   CHECK(got == "datadatadatadatadata");
@@ -452,35 +460,28 @@ TEST_CASE("a request for new keys on a blocked leg leaves nothing in the scratch
   while (heard.size() < flood.size()) {
     REQUIRE(Clock::now() < deadline);
     taken += ours->write(bytes_of(flood).subspan(taken)).bytes;
-    std::string some(64 * 1024, ' ');
-    std::size_t size = 0;
-    if (SSL_read_ex(theirs, some.data(), some.size(), &size) == 1) heard.append(some, 0, size);
+    heard += tunnel.hear();
   }
   CHECK((heard == flood));
-  SSL_free(theirs);
 }
 
 TEST_CASE("a peer that asks for new keys without end and takes no answer is given up") {
-  Pair pair = tcp_pair(8192, 8192);
-  CipherScratch scratch;
-  const auto ours = make_tls_server_leg(std::move(pair.ours), *identity().server);
-  SSL* const theirs = SSL_new(identity().client->context());
-  begin_raw(theirs, pair.theirs.get(), *ours);
-  ours->use_scratch(scratch);
+  RawTunnel tunnel;
+  const auto& ours = tunnel.ours;
+  ours->use_scratch(tunnel.scratch);
   const std::string flood(1024 * 1024, 'f');
   REQUIRE(ours->write(bytes_of(flood)).state == IoState::drained);
   std::string into(batch, '\0');
   IoState state = IoState::drained;
   int asked = 0;
   for (; asked < 20'000 && state != IoState::failed; ++asked) {
-    REQUIRE(SSL_key_update(theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
-    (void)SSL_do_handshake(theirs);
+    REQUIRE(SSL_key_update(tunnel.theirs, SSL_KEY_UPDATE_REQUESTED) == 1);
+    (void)SSL_do_handshake(tunnel.theirs);
     state = ours->read(std::as_writable_bytes(std::span(into))).state;
-    CHECK(scratch.begin == scratch.end);
+    CHECK(tunnel.scratch.begin == tunnel.scratch.end);
   }
   CHECK(state == IoState::failed);
   CHECK(asked > 100);
-  SSL_free(theirs);
 }
 
 }  // namespace
