@@ -122,6 +122,7 @@ asio::awaitable<Result<std::unique_ptr<AsyncLeg>>> connect(asio::io_context& io,
 asio::awaitable<Result<Answer>> exchange(AsyncLeg& leg, std::string request) {
   auto written = co_await leg.write_all(request);
   if (!written) co_return backend_failure(written.error().failure, "request: " + written.error().what);
+  leg.expect_answer();
   std::string bytes;
   std::size_t searched = 0;
   int interim = 0;

@@ -144,7 +144,10 @@ template <class Read>
 asio::awaitable<Result<std::size_t>> AsyncLeg::read_by(Read read) {
   for (;;) {
     if (auto error = stopped()) co_return *error;
-    if (should_give_way()) co_await give_way();
+    if (should_give_way() || answer_follows_) {
+      looked_again_ |= std::exchange(answer_follows_, false);
+      co_await give_way();
+    }
     const IoResult got = read();
     if (got.bytes > 0) co_return got.bytes;
     if (got.state == IoState::end) co_return failure(Failure::eof, "connection closed");

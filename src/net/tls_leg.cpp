@@ -44,6 +44,7 @@ class OpenSslLeg final : public TlsLeg {
   [[nodiscard]] SSL* ssl() const noexcept { return ssl_; }
 
   HandshakeStep handshake() noexcept override {
+    kernel_drained_ = false;
     const int outcome = SSL_do_handshake(ssl_);
     if (outcome == 1) {
       established_ = true;
@@ -323,7 +324,12 @@ class OpenSslLeg final : public TlsLeg {
   }
 
   int pull(char* out, int wanted) noexcept {
-    if (scratch_ == nullptr) return from_kernel(out, static_cast<std::size_t>(wanted));
+    if (scratch_ == nullptr) {
+      if (kernel_drained_) return -1;
+      const int got = from_kernel(out, static_cast<std::size_t>(wanted));
+      kernel_drained_ = got < wanted;
+      return got;
+    }
     CipherScratch& scratch = *scratch_;
     if (scratch.begin == scratch.end) {
       // One refill a read: the plaintext of a full scratch fits in what the caller offered, not more.

@@ -59,6 +59,8 @@ class AsyncLeg {
   /// make one: no room is kept for what doesn't come.
   [[nodiscard]] boost::asio::awaitable<Result<std::size_t>> read_onto(std::string& bytes);
   [[nodiscard]] boost::asio::awaitable<Result<void>> write_all(std::string_view bytes);
+  /// What the peer answers to what was written can't be here yet: the next read comes after the others' turn.
+  void expect_answer() noexcept { answer_follows_ = true; }
   /// SESSIONS.md section 3: close_notify, FIN, discard input until EOF or 2 s. The peer can read our last
   /// words.
   [[nodiscard]] boost::asio::awaitable<void> linger();
@@ -117,6 +119,7 @@ class AsyncLeg {
   std::uint32_t unbroken_ = 0;  ///< operations since the thread had a chance to do something else
   bool cancelled_ = false;
   bool looked_again_ = false;
+  bool answer_follows_ = false;
   Side side_;
 };
 
