@@ -114,6 +114,7 @@ std::string parts(const Feed& old, const Feed& now) {
       .compare("join", old.join, now.join)
       .compare("request_timeout", old.request_timeout, now.request_timeout)
       .compare("linger", old.linger, now.linger)
+      .compare("flush_interval", old.flush_interval, now.flush_interval)
       .compare("ring", old.ring, now.ring)
       .compare("on_lag", old.on_lag, now.on_lag)
       .compare("slow", old.slow, now.slow)

@@ -85,6 +85,7 @@ void describe_feed(Visitor& v, Feed& f) {
   join(v, f.join);
   v.duration({"request_timeout"}, f.request_timeout, {milliseconds(100), minutes(10), Zero::within_range});
   v.duration({"linger"}, f.linger, {milliseconds(0), hours(1), Zero::within_range});
+  v.duration({"flush_interval"}, f.flush_interval, {milliseconds(0), seconds(1), Zero::within_range});
   v.object({"ring"}, [&](Visitor& inner) {
     inner.size({"bytes"}, f.ring.bytes, {4ULL << 10, 1ULL << 30});
     inner.duration({"age"}, f.ring.age, {milliseconds(100), hours(24), Zero::within_range});

@@ -50,6 +50,7 @@ void Hub::apply(const config::Feed& settings, std::shared_ptr<const dialect::Dia
 }
 
 void Hub::end_all(std::chrono::milliseconds spread) {
+  publish_now();
   for (const auto& [key, channel] : channels_) {
     for (std::size_t n = 0; n < audiences_; ++n) {
       if (channel->wanted_by[n] == 0) continue;
@@ -129,13 +130,14 @@ void Hub::want(const std::string& key, const std::string& lane, std::size_t audi
 
 void Hub::confirm(Channel& channel) {
   if (std::exchange(channel.is_open, true)) return;
-  publish();  // what is written already is in the opening
+  publish_now();  // what is written already is in the opening
   for (std::size_t n = 0; n < audiences_; ++n) {
     if (channel.wanted_by[n] != 0) host_.send(n, opening_of(channel));
   }
 }
 
 void Hub::refuse(Channel& channel, const Refusal& why) {
+  publish_now();
   feed_.source_cells().refusals.add();
   for (std::size_t n = 0; n < audiences_; ++n) {
     if (channel.wanted_by[n] == 0) continue;
@@ -186,8 +188,18 @@ void Hub::came(Channel& channel, const Writer::Message& message) {
   channel.writer.write(message, packs ? &packer_ : nullptr);
 }
 
-void Hub::publish() {
+void Hub::publish(TimePoint now) {
+  if (changed_.empty() || flush_is_due_) return;
+  const TimePoint due = published_at_ + settings_.flush_interval;
+  if (now >= due) return publish_now(now);
+  flush_is_due_ = true;
+  host_.publish_at(due);
+}
+
+void Hub::publish_now(TimePoint now) {
+  flush_is_due_ = false;
   if (changed_.empty()) return;
+  published_at_ = now;
   auto batch = std::make_shared<Batch>();
   std::vector<std::uint8_t> concerned(audiences_);
   for (Channel* const channel : changed_) {
@@ -217,7 +229,7 @@ void Hub::tick(TimePoint now) {
     const bool is_over = channel.wanting == 0 && now - channel.left_at >= settings_.linger;
     each = is_over ? erase(each) : std::next(each);
   }
-  publish();
+  publish(now);
 }
 
 Hub::Channel* Hub::find(ChannelId id) noexcept {

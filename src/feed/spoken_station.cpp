@@ -75,7 +75,7 @@ class SpokenStation final : public Station, private Trunk::Owner, private Reques
   void renew(ChannelId id) override {
     Hub::Channel* const channel = hub_.find(id);
     if (channel == nullptr) return;
-    hub_.publish();
+    hub_.publish_now();
     // It has come meanwhile.
     if (channel->log.latest_snapshot() != channel->log.end()) return;
     if (Trunk* const trunk = trunk_of(*channel)) trunk->renew(*channel);

@@ -42,4 +42,13 @@ void Station::publish(std::size_t audience, const std::shared_ptr<const Batch>& 
   thread_.audiences()[audience]->send(std::move(item));
 }
 
+void Station::publish_at(TimePoint when) {
+  if (flush_timer_ == nullptr) flush_timer_ = std::make_shared<boost::asio::steady_timer>(thread_.io());
+  flush_timer_->expires_at(when);
+  const std::weak_ptr<boost::asio::steady_timer> timer = flush_timer_;
+  flush_timer_->async_wait([this, timer](const boost::system::error_code& error) {
+    if (!error && !timer.expired()) hub_.publish_now();
+  });
+}
+
 }  // namespace holdfast::feed

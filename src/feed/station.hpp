@@ -5,6 +5,7 @@
 //
 // Thread: the source thread's.
 
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,8 +56,11 @@ class Station : protected Hub::Host {
   void send(std::size_t audience, Ruled&& item) override { send_item(audience, std::move(item)); }
   void send(std::size_t audience, Refused&& item) override { send_item(audience, std::move(item)); }
   void publish(std::size_t audience, const std::shared_ptr<const Batch>& batch) override;
+  void publish_at(TimePoint when) override;
 
   Allowance connects_{0, std::chrono::minutes(5)};
+  /// Its handler may be queued already when the station dies.
+  std::shared_ptr<boost::asio::steady_timer> flush_timer_;
 };
 
 [[nodiscard]] std::unique_ptr<Station> make_path_station(SourceThread& thread,

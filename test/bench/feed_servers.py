@@ -16,7 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = stage.ROOT / "test/e2e/node_modules/ws/package.json"
 
 
-def holdfast_config(folder, source, plain, tls, deflate):
+def holdfast_config(folder, source, plain, tls, deflate, flush_interval=0):
     """The clients negotiate `deflate`, or don't; there is nothing to be said about it."""
     return json.dumps({
         "workers": 1,
@@ -25,11 +25,15 @@ def holdfast_config(folder, source, plain, tls, deflate):
             {"name": "tls", "bind": f"127.0.0.1:{tls}",
              "tls": {"certificates": [{"chain": f"{folder}/chain.pem", "key": f"{folder}/key.pem"}]}}],
         "feeds": [{"name": "ticker", "source": {"urls": [f"ws://127.0.0.1:{source}/"]}, "dialect": "opaque",
-                   "join": "none", "linger": "10s", "ring": {"bytes": "8MiB", "age": "60s"},
+                   "join": "none", "linger": "10s", "flush_interval": flush_interval, "ring": {"bytes": "8MiB", "age": "60s"},
                    "on_lag": "skip_to_snapshot"}],
         "routes": [{"name": "feed", "path": "/feed/:name", "feed": "ticker"}],
         "admin": {"bind": "127.0.0.1:0"},
         "log": {"level": "warning", "access": ""}})
+
+
+def gathering_config(folder, source, plain, tls, deflate):
+    return holdfast_config(folder, source, plain, tls, deflate, "20ms")
 
 
 def nchan_config(folder, _source, plain, tls, deflate):
@@ -74,7 +78,8 @@ def script_config(folder, source, plain, tls, deflate):
                        "chain": f"{folder}/chain.pem", "key": f"{folder}/key.pem"})
 
 
-CONFIGS = {"holdfast": holdfast_config, "nchan": nchan_config, "ws": script_config, "websockets": script_config}
+CONFIGS = {"holdfast": holdfast_config, "holdfast-20ms": gathering_config, "nchan": nchan_config, "ws": script_config,
+           "websockets": script_config}
 
 
 def source_kind(kind, publisher):
@@ -83,8 +88,9 @@ def source_kind(kind, publisher):
 
 
 def command_of(kind, file, binary):
-    return {"holdfast": lambda: [binary, "run", "-c", file],
-            "nchan": lambda: ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", file],
+    if kind.startswith("holdfast"):
+        return [binary, "run", "-c", file]
+    return {"nchan": lambda: ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", file],
             "ws": lambda: ["node", HERE / "broadcast.js", file.read_text()],
             "websockets": lambda: ["/usr/bin/python3", HERE / "broadcast.py", file.read_text()]}[kind]()
 
@@ -99,7 +105,7 @@ def version(kind, binary):
     if kind == "websockets":
         return "python3-websockets " + first_version(
             ["/usr/bin/python3", "-c", "import websockets.version; print(websockets.version.version)"])
-    return "holdfast " + first_version([binary, "--version"])
+    return f"{kind} " + first_version([binary, "--version"])
 
 
 def first_version(command):
@@ -114,7 +120,7 @@ def missing(kind, binary):
         return "npm packages are not installed (test/run installs them)"
     if kind in ("ws", "nchan") and not shutil.which("node" if kind == "ws" else "nginx"):
         return "it is not installed"
-    if kind == "holdfast" and not pathlib.Path(binary).exists():
+    if kind.startswith("holdfast") and not pathlib.Path(binary).exists():
         return f"no binary at {binary}"
     return ""
 

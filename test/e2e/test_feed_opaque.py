@@ -1,6 +1,7 @@
 """Feeds without a dialect: one source connection, and everybody gets everything."""
 import copy
 import json
+import time
 
 import feeds
 import harness
@@ -39,6 +40,21 @@ def test_a_client_that_comes_late_gets_what_its_join_promises_and_then_everythin
                 assert [feeds.number(late) for _ in range(expected, 22)] == list(range(expected, 22))
         proxy.kill()
         market.wait_live(0)
+
+
+def test_what_comes_within_flush_interval_goes_together_at_its_end(start, source):
+    market = source()
+    proxy = start(feeds.config(market, feed={"flush_interval": "1s"}))
+    with feeds.follow(proxy) as client:
+        market.wait_live(1)
+        begun = time.monotonic()
+        market.publish(None, {"n": 1})
+        assert feeds.number(client) == 1
+        for n in (2, 3):
+            market.publish(None, {"n": n})
+        assert [feeds.number(client) for _ in range(2)] == [2, 3]
+        assert time.monotonic() - begun >= 1  # steady clocks: never early
+    assert proxy.metric("holdfast_feed_lag_skips_total") == 0
 
 
 def test_clients_that_join_under_load_miss_nothing_from_their_first_message_on(start, source, followers):

@@ -123,8 +123,9 @@ struct Feed {
   std::string channel;             // "$name" parts; clients with the same text share a source; default ""
   Join join;
   std::chrono::milliseconds request_timeout{
-      10'000};                               // source's answer to a client; 100 ms..10 min; default 10s
-  std::chrono::milliseconds linger{10'000};  // source kept after the last client; 0..1 h; default 10s
+      10'000};                                  // source's answer to a client; 100 ms..10 min; default 10s
+  std::chrono::milliseconds linger{10'000};     // source kept after the last client; 0..1 h; default 10s
+  std::chrono::milliseconds flush_interval{0};  // what comes faster goes together; 0..1 s; default 0
   Ring ring;
   OnLag on_lag = OnLag::disconnect;  // default disconnect
   Slow slow;

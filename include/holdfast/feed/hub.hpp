@@ -47,6 +47,8 @@ class Hub {
     virtual void send(std::size_t audience, Ruled&& item) = 0;
     virtual void send(std::size_t audience, Refused&& item) = 0;
     virtual void publish(std::size_t audience, const std::shared_ptr<const Batch>& batch) = 0;
+    /// `publish_now` is to be called then; never asked for twice.
+    virtual void publish_at(TimePoint when) = 0;
 
    protected:
     ~Host() = default;
@@ -73,7 +75,9 @@ class Hub {
   void count(ChannelId channel, std::size_t audience, std::size_t followers);
   /// A message of the source; it goes out with the next `publish`.
   void came(Channel& channel, const Writer::Message& message);
-  void publish();
+  /// What has come goes out, at once or `flush_interval` after what went before it.
+  void publish(TimePoint now = Clock::now());
+  void publish_now(TimePoint now = Clock::now());
   /// Ends channels that nobody has wanted for `linger`, and what is too old in the others. Once a second or
   /// more often.
   void tick(TimePoint now);
@@ -105,6 +109,8 @@ class Hub {
   Channels channels_;
   std::map<ChannelId, Channel*> by_id_;
   std::vector<Channel*> changed_;  ///< with something to publish
+  TimePoint published_at_;
+  bool flush_is_due_ = false;  ///< the host was asked for it
 };
 
 }  // namespace holdfast::feed

@@ -254,6 +254,7 @@ void run(std::uint64_t seed, config::OnLag policy, config::Join join) {
   settings.on_lag = policy;
   settings.join = join;
   settings.ring.bytes = 120;
+  if (seed % 3 == 0) settings.flush_interval = std::chrono::seconds(1);
   World world(seed, settings);
   for (int n = 0; n < 400; ++n) world.step();
   world.settle();

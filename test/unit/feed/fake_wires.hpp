@@ -45,6 +45,9 @@ class Wires : public HubPort, public Hub::Host {
   void send(std::size_t, Ended&& item) override { tell(std::move(item)); }
   void send(std::size_t, Ruled&& item) override { tell(std::move(item)); }
   void send(std::size_t, Refused&& item) override { tell(std::move(item)); }
+  void publish_at(TimePoint) override {
+    later([this] { hub_end().publish_now(); });
+  }
   void publish(std::size_t, const std::shared_ptr<const Batch>& batch) override {
     Published item;
     item.batch = batch;
