@@ -116,6 +116,26 @@ class World final : private Wires {
     settle();
     hub.tick(Clock::now() + std::chrono::hours(1));
   }
+  /// The source does not say yes or no.
+  Client& asks(const std::string& name) {
+    join();
+    Client& client = *clients.back();
+    const Json message{{"id", ++sent[&client]}, {"do", "sub"}, {"keys", {name}}};
+    client.says += session::test::frame(ws::Sender::client, ws::Opcode::text, message.dump());
+    client.spoke = true;
+    pass();
+    return client;
+  }
+  void vanishes(Client& client) {
+    client.gone = client.spoke = true;
+    pass();
+  }
+  void pass() {
+    for (int n = 0; n < 3; ++n) {
+      turn();
+      while (has_tasks()) run_task();
+    }
+  }
 
   std::vector<std::unique_ptr<Client>> clients;  ///< first: their legs end with the audience
   sim::Random random;
@@ -310,6 +330,37 @@ TEST_CASE("what clients ask for in every order is answered once, and what they a
     CHECK(world.cells.subscriptions.value() == 0);
     CHECK(world.session_cells.open.value() == 0);
   }
+}
+
+// It stayed in the hub's books, and in the queue of what the source is asked for, until the source answered.
+TEST_CASE("who vanishes before the source has answered is not waited for any more") {
+  World world(1);
+  Client& client = world.asks("a");
+  CHECK(world.hub.size() == 1);
+  CHECK(world.sources == 1);
+  world.vanishes(client);
+  CHECK(world.audience.channel_count() == 0);
+  world.hub.tick(Clock::now() + std::chrono::hours(1));
+  CHECK(world.hub.size() == 0);
+  CHECK(world.sources == 0);
+}
+
+TEST_CASE("since when a channel is waited for counts from the first of those who wait now") {
+  World world(1);
+  const auto since = [&] {
+    TimePoint found{};
+    world.hub.for_each([&](const Hub::Channel& each) { found = each.wanted_since; });
+    return found;
+  };
+  world.vanishes(world.asks("a"));
+  const TimePoint before = Clock::now();
+  CHECK(since() < before);
+  (void)world.asks("a");
+  const TimePoint first = since();
+  CHECK(first >= before);
+  (void)world.asks("a");
+  CHECK(since() == first);
+  world.settle();
 }
 
 }  // namespace
