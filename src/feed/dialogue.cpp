@@ -93,11 +93,13 @@ void Dialogue::subscribe(const Act& act, std::string_view message) {
     const Channel* const channel = find(key.text);
     if (channel == nullptr || !places_.contains(const_cast<Channel*>(channel))) ++more;
   }
-  const dialect::Limits& limits = asking.dialect->limits();
-  if (places_.size() + more > limits.keys_per_client)
+  const std::uint32_t most = client_.feed_.channels_per_client.load(std::memory_order_relaxed);
+  if (more != 0 && places_.size() + more > most) {
+    client_.feed_.cells(client_.pump_thread()).refused_channels.add(more);
     return fail(act, message, Fault::too_many_keys,
-                "a client must not have more than " + std::to_string(limits.keys_per_client) + " channels");
-  const std::size_t most_asked = std::max<std::size_t>(most_asked_keys, limits.keys_per_client);
+                "a client must not have more than " + std::to_string(most) + " channels");
+  }
+  const std::size_t most_asked = std::max<std::size_t>(most_asked_keys, most);
   if (askings_.size() >= most_askings || asked_keys_ + act.keys.size() > most_asked)
     return fail(act, message, Fault::too_many_requests, "too many messages wait for an answer");
   if (!asking.dialect->replies_per_key(act.rule)) return ask(std::move(asking), lanes);

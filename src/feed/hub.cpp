@@ -86,6 +86,7 @@ Opened Hub::opening_of(const Channel& channel) {
 }
 
 void Hub::refuse_room(const std::string& key, std::size_t audience) {
+  feed_.source_cells().refusals.add();
   if (dialect_->is_opaque()) {
     Ended refused;
     refused.feed = &feed_;

@@ -70,6 +70,7 @@ class World final : private Wires {
     config::Feed made;
     made.name = "talk";
     made.max_channels = 4;
+    made.max_channels_per_client = 4;  // the dialect says 3
     return made;
   }
 
