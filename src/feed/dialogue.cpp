@@ -65,8 +65,9 @@ void Dialogue::obey(const Act& act, std::string_view message) {
     case ClientDo::set:
       return set(act, message);
     case ClientDo::list:
-    case ClientDo::ping:
       return reply(act, message, {});
+    case ClientDo::ping:
+      return finish(asking_of(act, message));
     case ClientDo::reject:
       return fail(act, message, act.fault, act.message);
     case ClientDo::unknown:
@@ -81,10 +82,7 @@ void Dialogue::forward(std::string_view message) {
 }
 
 void Dialogue::subscribe(const Act& act, std::string_view message) {
-  Asking asking;
-  asking.dialect = dialect();
-  asking.rule = act.rule;
-  asking.id = act.id.of(message);
+  Asking asking = asking_of(act, message);
   std::vector<std::string> lanes;
   std::size_t more = 0;
   for (const dialect::ChannelKey& key : act.keys) {
@@ -99,8 +97,7 @@ void Dialogue::subscribe(const Act& act, std::string_view message) {
     return fail(act, message, Fault::too_many_keys,
                 "a client must not have more than " + std::to_string(most) + " channels");
   }
-  const std::size_t most_asked = std::max<std::size_t>(most_asked_keys, most);
-  if (askings_.size() >= most_askings || asked_keys_ + act.keys.size() > most_asked)
+  if (!has_room_for(act.keys.size()))
     return fail(act, message, Fault::too_many_requests, "too many messages wait for an answer");
   if (!asking.dialect->replies_per_key(act.rule)) return ask(std::move(asking), lanes);
   for (std::size_t n = 0; n < asking.keys.size() && client_.is_running(); ++n) {
@@ -116,7 +113,24 @@ void Dialogue::ask(Asking asking, const std::vector<std::string>& lanes) {
     asking.subscriptions.push_back(number);
     if (client_.subscriptions_[number].channel->id == 0) asking.waits_for.push_back(number);
   }
-  if (asking.waits_for.empty()) return finish(asking);
+  if (asking.waits_for.empty()) return answer(std::move(asking));
+  asked_keys_ += asking.keys.size();
+  askings_.push_back(std::move(asking));
+}
+
+bool Dialogue::is_in_order(const Asking& asking) {
+  return asking.id.empty() && !asking.is_silent && !asking.dialect->replies_per_key(asking.rule);
+}
+
+bool Dialogue::has_room_for(std::size_t keys) const noexcept {
+  const std::size_t most = client_.feed_.channels_per_client.load(std::memory_order_relaxed);
+  return askings_.size() < most_askings && asked_keys_ + keys <= std::max(most_asked_keys, most);
+}
+
+void Dialogue::answer(Asking asking) {
+  const bool waits = is_in_order(asking) && std::ranges::any_of(askings_, is_in_order);
+  // Who has said that much must take it as it comes.
+  if (!waits || !has_room_for(asking.keys.size())) return finish(asking);
   asked_keys_ += asking.keys.size();
   askings_.push_back(std::move(asking));
 }
@@ -166,12 +180,17 @@ void Dialogue::opened(std::uint32_t subscription) {
 }
 
 void Dialogue::settle() {
-  const auto is_done = [](const Asking& each) { return each.waits_for.empty(); };
-  const auto first = std::ranges::find_if(askings_, is_done);
-  if (first == askings_.end() || !client_.is_running()) return;
+  const auto may_be_done = [](const Asking& each) { return each.waits_for.empty(); };
+  if (std::ranges::none_of(askings_, may_be_done) || !client_.is_running()) return;
   std::vector<Asking> done;
   std::vector<Asking> waiting;
-  for (Asking& each : askings_) (is_done(each) ? done : waiting).push_back(std::move(each));
+  bool one_waits = false;  // that others must not overtake
+  for (Asking& each : askings_) {
+    const bool is_ordered = is_in_order(each);
+    const bool is_done = may_be_done(each) && !(is_ordered && one_waits);
+    one_waits = one_waits || (is_ordered && !is_done);
+    (is_done ? done : waiting).push_back(std::move(each));
+  }
   askings_ = std::move(waiting);
   for (const Asking& each : done) asked_keys_ -= each.keys.size();
   for (const Asking& each : done) {
@@ -190,8 +209,8 @@ void Dialogue::finish(const Asking& asking) {
     values.code = asking.why.code;
     return reply(*asking.dialect, asking.rule, Reply::error, values);
   }
-  const std::string sub_id =
-      asking.dialect->has_sub_ids() ? dialect::Dialect::stable_sub_id(asking.keys.front()) : "";
+  const bool has_sub_id = asking.dialect->has_sub_ids() && !asking.keys.empty();
+  const std::string sub_id = has_sub_id ? dialect::Dialect::stable_sub_id(asking.keys.front()) : "";
   values.sub_id = sub_id;
   if (!asking.is_silent) reply(*asking.dialect, asking.rule, Reply::result, values);
   for (const std::uint32_t each : asking.subscriptions) {
@@ -204,8 +223,9 @@ void Dialogue::refused(std::uint32_t subscription, const Refusal& why) {
   bool is_told = false;
   for (Asking& each : askings_) {
     const bool waits = std::ranges::find(each.waits_for, subscription) != each.waits_for.end();
-    if (waits && each.why.fault == Fault::none) each.why = why;
-    is_told = is_told || waits;
+    const bool is_asked = std::ranges::find(each.subscriptions, subscription) != each.subscriptions.end();
+    if (is_asked && each.why.fault == Fault::none) each.why = why;
+    is_told = is_told || waits || (is_asked && !client_.subscriptions_[subscription].joined);
   }
   const std::string key = client_.subscriptions_[subscription].channel->key;
   leave(*client_.subscriptions_[subscription].channel);
@@ -248,7 +268,7 @@ void Dialogue::unsubscribe(const Act& act, std::string_view message) {
   }
   for (Channel* const each : leaving) leave(*each);
   settle();
-  if (client_.is_running()) reply(act, message, keys, act.sub_id);
+  if (client_.is_running()) reply(act, message, std::move(keys));
 }
 
 void Dialogue::request(const Act& act, std::string_view message) {
@@ -335,21 +355,24 @@ void Dialogue::reply(const dialect::Dialect& rules, dialect::RuleIndex rule, Rep
   }
 }
 
-void Dialogue::reply(const Act& act, std::string_view message, const std::vector<std::string>& keys,
-                     std::string_view sub_id) {
-  dialect::ReplyValues values;
-  values.id = act.id.of(message);
-  values.keys = keys;
-  values.sub_id = sub_id;
-  reply(*dialect(), act.rule, Reply::result, values);
+Dialogue::Asking Dialogue::asking_of(const Act& act, std::string_view message) const {
+  Asking asking;
+  asking.dialect = dialect();
+  asking.rule = act.rule;
+  asking.id = act.id.of(message);
+  return asking;
+}
+
+void Dialogue::reply(const Act& act, std::string_view message, std::vector<std::string> keys) {
+  Asking asking = asking_of(act, message);
+  asking.keys = std::move(keys);
+  answer(std::move(asking));
 }
 
 void Dialogue::fail(const Act& act, std::string_view message, Fault fault, std::string_view words) {
-  dialect::ReplyValues values;
-  values.id = act.id.of(message);
-  values.fault = fault;
-  values.message = words;
-  reply(*dialect(), act.rule, Reply::error, values);
+  Asking asking = asking_of(act, message);
+  asking.why = {fault, std::string(words), {}};
+  answer(std::move(asking));
 }
 
 void Dialogue::check_invariants() const {
@@ -357,8 +380,10 @@ void Dialogue::check_invariants() const {
     assert(place.holders != 0);
     assert(client_.subscriptions_[place.subscription].channel == channel);
   }
+  bool one_waits = false;
   for (const Asking& each : askings_) {
-    assert(!each.waits_for.empty());
+    assert(!each.waits_for.empty() || (is_in_order(each) && one_waits));
+    one_waits = one_waits || is_in_order(each);
     for (const std::uint32_t number : each.waits_for) assert(client_.subscriptions_[number].channel->id == 0);
   }
 }
