@@ -18,6 +18,7 @@ namespace {
 // Messages of one client that wait for the source.
 constexpr std::size_t most_askings = 1'000;
 constexpr std::size_t most_asked_keys = 10'000;  // that they name; or as many as it may have
+constexpr std::size_t most_kept_bytes = 256UL * 1024;
 
 std::uint64_t unix_us() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -47,9 +48,9 @@ void Dialogue::begin(const std::vector<std::string>& channels) {
 
 void Dialogue::take(std::string_view message) {
   const std::shared_ptr<const dialect::Dialect> rules = dialect();
-  present_ = &rules;
+  const auto* const before = std::exchange(present_, &rules);
   obey(rules->read_client(message, audience_.scratch()), message);
-  present_ = nullptr;
+  present_ = before;
 }
 
 void Dialogue::obey(const Act& act, std::string_view message) {
@@ -130,7 +131,7 @@ bool Dialogue::has_room_for(std::size_t keys) const noexcept {
 void Dialogue::answer(Asking asking) {
   const bool waits = is_in_order(asking) && std::ranges::any_of(askings_, is_in_order);
   // Who has said that much must take it as it comes.
-  if (!waits || !has_room_for(asking.keys.size())) return finish(asking);
+  if (!waits || is_turn_ || !has_room_for(asking.keys.size())) return finish(asking);
   asked_keys_ += asking.keys.size();
   askings_.push_back(std::move(asking));
 }
@@ -192,13 +193,24 @@ void Dialogue::settle() {
     (is_done ? done : waiting).push_back(std::move(each));
   }
   askings_ = std::move(waiting);
-  for (const Asking& each : done) asked_keys_ -= each.keys.size();
+  for (const Asking& each : done) {
+    asked_keys_ -= each.keys.size();
+    kept_bytes_ -= each.again.size();
+  }
   for (const Asking& each : done) {
     if (client_.is_running()) finish(each);
   }
 }
 
+// As if it had come now.
+void Dialogue::read_again(const Asking& asking) {
+  is_turn_ = true;
+  take(asking.again);
+  is_turn_ = false;
+}
+
 void Dialogue::finish(const Asking& asking) {
+  if (!asking.again.empty() && asking.why.fault == Fault::none) return read_again(asking);
   dialect::ReplyValues values;
   values.id = asking.id;
   values.keys = asking.keys;
@@ -302,7 +314,9 @@ void Dialogue::answered(const Answered& answer) {
 
 void Dialogue::publish(const Act& act, std::string_view message) {
   Channel* const channel = act.keys.empty() ? nullptr : find(act.keys.front().text);
-  if (channel == nullptr || channel->id == 0 || !places_.contains(channel))
+  const bool has_it = channel != nullptr && places_.contains(channel);
+  if (has_it && channel->id == 0 && keep_until_open(act, message, *channel)) return;
+  if (!has_it || channel->id == 0)
     return fail(act, message, Fault::refused, "only who has a channel may say something in it");
   std::vector<std::byte> said = bytes_of(act.forward.of(message));
   bool goes = true;
@@ -314,6 +328,17 @@ void Dialogue::publish(const Act& act, std::string_view message) {
   }
   if (!goes) return fail(act, message, Fault::too_many_requests, "too much is on its way");
   reply(act, message, {channel->key});
+}
+
+// Who asks for a channel may say something in it in the same breath.
+bool Dialogue::keep_until_open(const Act& act, std::string_view message, const Channel& channel) {
+  if (!has_room_for(0) || kept_bytes_ + message.size() > most_kept_bytes) return false;
+  Asking asking = asking_of(act, message);
+  asking.again = message;
+  asking.waits_for = {places_.at(const_cast<Channel*>(&channel)).subscription};
+  kept_bytes_ += message.size();
+  askings_.push_back(std::move(asking));
+  return true;
 }
 
 void Dialogue::set(const Act& act, std::string_view message) {

@@ -63,6 +63,7 @@ class Dialogue {
     std::vector<std::uint32_t> subscriptions;
     std::vector<std::uint32_t> waits_for;  ///< those of them that are not open yet
     Refusal why;                           ///< of the first that can't be had
+    std::string again;  ///< a message for a channel that is not open yet: read once more when it is
   };
   using Act = dialect::ClientAct;
 
@@ -77,6 +78,8 @@ class Dialogue {
   void ask(Asking asking, const std::vector<std::string>& lanes);
   /// When those before it are, where they must be.
   void answer(Asking asking);
+  [[nodiscard]] bool keep_until_open(const Act& act, std::string_view message, const Channel& channel);
+  void read_again(const Asking& asking);
   [[nodiscard]] static bool is_in_order(const Asking& asking);
   [[nodiscard]] bool has_room_for(std::size_t keys) const noexcept;
   [[nodiscard]] std::uint32_t follow(const std::string& key, const std::string& lane);
@@ -103,7 +106,9 @@ class Dialogue {
   std::vector<std::uint32_t> free_;
   std::vector<Asking> askings_;
   std::size_t asked_keys_ = 0;   ///< of the askings
+  std::size_t kept_bytes_ = 0;   ///< of their messages that are read again
   std::uint32_t questions_ = 0;  ///< without an answer
+  bool is_turn_ = false;         ///< what is answered now has waited for its turn
   Origin origin_ = 0;
   const std::shared_ptr<const dialect::Dialect>* present_ = nullptr;  ///< that a message was read by
 };

@@ -422,6 +422,19 @@ TEST_CASE("a client that sends thousands of messages without an id and is not an
   CHECK(kinds(client).size() == 1'501);
 }
 
+TEST_CASE("what a client says to a channel that is not open yet is kept, 256 KiB of it") {
+  World world(1);
+  Client& client = world.comes();
+  world.says(client, R"({"do": "sub", "keys": ["a"], "id": 1})");
+  for (int n = 2; n < 302; ++n)
+    world.says(client, Json{{"do", "say"}, {"key", "a"}, {"id", n}, {"pad", std::string(1'000, 'x')}}.dump());
+  const std::size_t errors = kinds(client).size();
+  CHECK(errors > 30);
+  CHECK(errors < 60);
+  world.settle();
+  CHECK(kinds(client).size() == errors + 1);
+}
+
 TEST_CASE("since when a channel is waited for counts from the first of those who wait now") {
   World world(1);
   const auto since = [&] {
