@@ -121,6 +121,7 @@ std::string parts(const Feed& old, const Feed& now) {
       .compare("client_messages", old.client_messages, now.client_messages)
       .compare("compression", old.compression, now.compression)
       .compare("max_channels", old.max_channels, now.max_channels)
+      .compare("max_channels_per_client", old.max_channels_per_client, now.max_channels_per_client)
       .text();
 }
 

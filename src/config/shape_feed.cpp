@@ -99,6 +99,7 @@ void describe_feed(Visitor& v, Feed& f) {
   choice(v, {"client_messages"}, f.client_messages);
   choice(v, {"compression"}, f.compression);
   number(v, {"max_channels"}, f.max_channels, {1, 1'000'000});
+  number(v, {"max_channels_per_client"}, f.max_channels_per_client, {0, 1'000'000});
   v.later({"spread"});
 }
 

@@ -56,8 +56,16 @@ void check_dialect(const Feed& feed, const std::string& place, Problems& problem
     if (limits.subscriptions_per_connection != 0 || limits.messages_per_second != 0)
       problems.error(place + ".source.limits",
                      "may have connects_per_5min only: an opaque feed's channels have a connection each");
+    if (feed.max_channels_per_client != 0)
+      problems.error(place + ".max_channels_per_client",
+                     "is " + std::to_string(feed.max_channels_per_client) +
+                         ", must be absent: a client of an opaque feed has one channel");
     return;
   }
+  if (feed.max_channels_per_client > feed.max_channels)
+    problems.error(place + ".max_channels_per_client", "is " + std::to_string(feed.max_channels_per_client) +
+                                                           ", must be at most max_channels (" +
+                                                           std::to_string(feed.max_channels) + ")");
   const std::string why = ", must be absent: the messages of the dialect " + quote(feed.dialect);
   if (!feed.channel.empty())
     problems.error(place + ".channel", "is " + quote(feed.channel) + why + " name the channels");

@@ -135,8 +135,12 @@ void Audience::drop_if_empty(Channel& channel) noexcept {
     std::erase_if(orphans_, [&](const auto& each) { return each.get() == &channel; });
     return;
   }
-  if (channel.id == 0) return;
-  hub_.leave(channel.feed, channel.id, index_);
+  if (!channel.said_before.empty()) return;  // the source gets it once it is open
+  if (channel.id == 0) {
+    hub_.withdraw(channel.feed, channel.key, index_);
+  } else {
+    hub_.leave(channel.feed, channel.id, index_);
+  }
   by_id_.erase(channel.id);
   if (helped_ == &channel) helped_ = nullptr;
   std::erase(grown_, &channel);

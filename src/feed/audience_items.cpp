@@ -47,6 +47,8 @@ void Audience::take(const Batch& batch) noexcept {
 
 void Audience::take(Opened& opened) noexcept {
   const auto found = channels_.find({opened.feed, opened.key});
+  // It was withdrawn and wanted again while the first answer was on its way.
+  if (found != channels_.end() && found->second->id == opened.channel) return;
   if (found == channels_.end() || found->second->id != 0) {
     // Everybody has left meanwhile.
     hub_.leave(*opened.feed, opened.channel, index_);

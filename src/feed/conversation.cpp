@@ -29,7 +29,22 @@ Conversation::Conversation(Settings settings, std::uint64_t& numbers, Partner& p
 
 void Conversation::queue(const std::string& key, Place& place, State state) {
   place.state = state;
-  (state == State::to_ask ? to_ask_ : to_leave_).push_back(key);
+  place.was_asked = false;
+  std::deque<std::string>& waiting = state == State::to_ask ? to_ask_ : to_leave_;
+  waiting.push_back(key);
+  if (waiting.size() > 2 * places_.size() + most_keys_at_once) thin(waiting, state);
+}
+
+// Those who come and go faster than the source may be asked leave their names in the queue.
+void Conversation::thin(std::deque<std::string>& waiting, State due) {
+  std::set<std::string_view> seen;
+  std::deque<std::string> kept;
+  for (std::string& key : waiting) {
+    const auto found = places_.find(key);
+    if (found != places_.end() && found->second.state == due && seen.insert(found->first).second)
+      kept.push_back(std::move(key));
+  }
+  waiting = std::move(kept);
 }
 
 void Conversation::subscribe(const std::string& key) {
@@ -198,6 +213,7 @@ void Conversation::said(CommandKind kind, const std::string& key) {
   const auto found = places_.find(key);
   if (kind == CommandKind::subscribe) {
     found->second.state = State::asked;
+    found->second.was_asked = true;
   } else if (std::exchange(found->second.again, false)) {
     by_sub_id_.erase(found->second.sub_id);
     found->second.sub_id.clear();
@@ -373,6 +389,11 @@ const std::string* Conversation::key_of(std::string_view sub_id) const {
 bool Conversation::is_open(const std::string& key) const {
   const auto found = places_.find(key);
   return found != places_.end() && found->second.state == State::open;
+}
+
+bool Conversation::has_asked(const std::string& key) const {
+  const auto found = places_.find(key);
+  return found != places_.end() && found->second.was_asked && found->second.state != State::too_late;
 }
 
 bool Conversation::knows(const std::string& key) const {

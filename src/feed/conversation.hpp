@@ -74,9 +74,14 @@ class Conversation {
   [[nodiscard]] bool is_open(const std::string& key) const;
   /// The source has it, or may still give it.
   [[nodiscard]] bool knows(const std::string& key) const;
+  /// The channel was asked for: that it is confirmed, refused or given up is still to come, or has come.
+  [[nodiscard]] bool has_asked(const std::string& key) const;
   /// All channels that are wanted have been answered.
   [[nodiscard]] bool is_settled() const noexcept;
   [[nodiscard]] const dialect::Dialect& dialect() const noexcept { return *settings_.dialect; }
+  // For simulations.
+  /// Names of channels, also of some that nobody waits for any more.
+  [[nodiscard]] std::size_t queued() const noexcept { return to_ask_.size() + to_leave_.size(); }
   void check_invariants() const;
 
  private:
@@ -90,7 +95,8 @@ class Conversation {
   struct Place {
     State state = State::to_ask;
     bool wanted = true;
-    bool again = false;  ///< to_leave: and to be asked for after that
+    bool again = false;      ///< to_leave: and to be asked for after that
+    bool was_asked = false;  ///< to_ask: it is one of the suspects
     std::string sub_id;
   };
   using Places = std::map<std::string, Place>;
@@ -111,6 +117,7 @@ class Conversation {
   using Open = std::map<std::uint64_t, Asked>;
 
   void queue(const std::string& key, Place& place, State state);
+  void thin(std::deque<std::string>& waiting, State due);
   [[nodiscard]] bool may_say(TimePoint now);
   [[nodiscard]] bool send_commands(dialect::CommandKind kind, TimePoint now);
   [[nodiscard]] bool send_suspects(TimePoint now);

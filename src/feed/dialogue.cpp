@@ -18,6 +18,7 @@ namespace {
 // Messages of one client that wait for the source.
 constexpr std::size_t most_askings = 1'000;
 constexpr std::size_t most_asked_keys = 10'000;  // that they name; or as many as it may have
+constexpr std::size_t most_kept_bytes = 256UL * 1024;
 
 std::uint64_t unix_us() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -47,9 +48,9 @@ void Dialogue::begin(const std::vector<std::string>& channels) {
 
 void Dialogue::take(std::string_view message) {
   const std::shared_ptr<const dialect::Dialect> rules = dialect();
-  present_ = &rules;
+  const auto* const before = std::exchange(present_, &rules);
   obey(rules->read_client(message, audience_.scratch()), message);
-  present_ = nullptr;
+  present_ = before;
 }
 
 void Dialogue::obey(const Act& act, std::string_view message) {
@@ -65,8 +66,9 @@ void Dialogue::obey(const Act& act, std::string_view message) {
     case ClientDo::set:
       return set(act, message);
     case ClientDo::list:
-    case ClientDo::ping:
       return reply(act, message, {});
+    case ClientDo::ping:
+      return finish(asking_of(act, message));
     case ClientDo::reject:
       return fail(act, message, act.fault, act.message);
     case ClientDo::unknown:
@@ -81,10 +83,7 @@ void Dialogue::forward(std::string_view message) {
 }
 
 void Dialogue::subscribe(const Act& act, std::string_view message) {
-  Asking asking;
-  asking.dialect = dialect();
-  asking.rule = act.rule;
-  asking.id = act.id.of(message);
+  Asking asking = asking_of(act, message);
   std::vector<std::string> lanes;
   std::size_t more = 0;
   for (const dialect::ChannelKey& key : act.keys) {
@@ -93,12 +92,13 @@ void Dialogue::subscribe(const Act& act, std::string_view message) {
     const Channel* const channel = find(key.text);
     if (channel == nullptr || !places_.contains(const_cast<Channel*>(channel))) ++more;
   }
-  const dialect::Limits& limits = asking.dialect->limits();
-  if (places_.size() + more > limits.keys_per_client)
+  const std::uint32_t most = client_.feed_.channels_per_client.load(std::memory_order_relaxed);
+  if (more != 0 && places_.size() + more > most) {
+    client_.feed_.cells(client_.pump_thread()).refused_channels.add(more);
     return fail(act, message, Fault::too_many_keys,
-                "a client must not have more than " + std::to_string(limits.keys_per_client) + " channels");
-  const std::size_t most_asked = std::max<std::size_t>(most_asked_keys, limits.keys_per_client);
-  if (askings_.size() >= most_askings || asked_keys_ + act.keys.size() > most_asked)
+                "a client must not have more than " + std::to_string(most) + " channels");
+  }
+  if (!has_room_for(act.keys.size()))
     return fail(act, message, Fault::too_many_requests, "too many messages wait for an answer");
   if (!asking.dialect->replies_per_key(act.rule)) return ask(std::move(asking), lanes);
   for (std::size_t n = 0; n < asking.keys.size() && client_.is_running(); ++n) {
@@ -114,7 +114,24 @@ void Dialogue::ask(Asking asking, const std::vector<std::string>& lanes) {
     asking.subscriptions.push_back(number);
     if (client_.subscriptions_[number].channel->id == 0) asking.waits_for.push_back(number);
   }
-  if (asking.waits_for.empty()) return finish(asking);
+  if (asking.waits_for.empty()) return answer(std::move(asking));
+  asked_keys_ += asking.keys.size();
+  askings_.push_back(std::move(asking));
+}
+
+bool Dialogue::is_in_order(const Asking& asking) {
+  return asking.id.empty() && !asking.is_silent && !asking.dialect->replies_per_key(asking.rule);
+}
+
+bool Dialogue::has_room_for(std::size_t keys) const noexcept {
+  const std::size_t most = client_.feed_.channels_per_client.load(std::memory_order_relaxed);
+  return askings_.size() < most_askings && asked_keys_ + keys <= std::max(most_asked_keys, most);
+}
+
+void Dialogue::answer(Asking asking) {
+  const bool waits = is_in_order(asking) && std::ranges::any_of(askings_, is_in_order);
+  // Who has said that much must take it as it comes.
+  if (!waits || is_turn_ || !has_room_for(asking.keys.size())) return finish(asking);
   asked_keys_ += asking.keys.size();
   askings_.push_back(std::move(asking));
 }
@@ -164,20 +181,36 @@ void Dialogue::opened(std::uint32_t subscription) {
 }
 
 void Dialogue::settle() {
-  const auto is_done = [](const Asking& each) { return each.waits_for.empty(); };
-  const auto first = std::ranges::find_if(askings_, is_done);
-  if (first == askings_.end() || !client_.is_running()) return;
+  const auto may_be_done = [](const Asking& each) { return each.waits_for.empty(); };
+  if (std::ranges::none_of(askings_, may_be_done) || !client_.is_running()) return;
   std::vector<Asking> done;
   std::vector<Asking> waiting;
-  for (Asking& each : askings_) (is_done(each) ? done : waiting).push_back(std::move(each));
+  bool one_waits = false;  // that others must not overtake
+  for (Asking& each : askings_) {
+    const bool is_ordered = is_in_order(each);
+    const bool is_done = may_be_done(each) && !(is_ordered && one_waits);
+    one_waits = one_waits || (is_ordered && !is_done);
+    (is_done ? done : waiting).push_back(std::move(each));
+  }
   askings_ = std::move(waiting);
-  for (const Asking& each : done) asked_keys_ -= each.keys.size();
+  for (const Asking& each : done) {
+    asked_keys_ -= each.keys.size();
+    kept_bytes_ -= each.again.size();
+  }
   for (const Asking& each : done) {
     if (client_.is_running()) finish(each);
   }
 }
 
+// As if it had come now.
+void Dialogue::read_again(const Asking& asking) {
+  is_turn_ = true;
+  take(asking.again);
+  is_turn_ = false;
+}
+
 void Dialogue::finish(const Asking& asking) {
+  if (!asking.again.empty() && asking.why.fault == Fault::none) return read_again(asking);
   dialect::ReplyValues values;
   values.id = asking.id;
   values.keys = asking.keys;
@@ -188,8 +221,8 @@ void Dialogue::finish(const Asking& asking) {
     values.code = asking.why.code;
     return reply(*asking.dialect, asking.rule, Reply::error, values);
   }
-  const std::string sub_id =
-      asking.dialect->has_sub_ids() ? dialect::Dialect::stable_sub_id(asking.keys.front()) : "";
+  const bool has_sub_id = asking.dialect->has_sub_ids() && !asking.keys.empty();
+  const std::string sub_id = has_sub_id ? dialect::Dialect::stable_sub_id(asking.keys.front()) : "";
   values.sub_id = sub_id;
   if (!asking.is_silent) reply(*asking.dialect, asking.rule, Reply::result, values);
   for (const std::uint32_t each : asking.subscriptions) {
@@ -202,8 +235,9 @@ void Dialogue::refused(std::uint32_t subscription, const Refusal& why) {
   bool is_told = false;
   for (Asking& each : askings_) {
     const bool waits = std::ranges::find(each.waits_for, subscription) != each.waits_for.end();
-    if (waits && each.why.fault == Fault::none) each.why = why;
-    is_told = is_told || waits;
+    const bool is_asked = std::ranges::find(each.subscriptions, subscription) != each.subscriptions.end();
+    if (is_asked && each.why.fault == Fault::none) each.why = why;
+    is_told = is_told || waits || (is_asked && !client_.subscriptions_[subscription].joined);
   }
   const std::string key = client_.subscriptions_[subscription].channel->key;
   leave(*client_.subscriptions_[subscription].channel);
@@ -246,7 +280,7 @@ void Dialogue::unsubscribe(const Act& act, std::string_view message) {
   }
   for (Channel* const each : leaving) leave(*each);
   settle();
-  if (client_.is_running()) reply(act, message, keys, act.sub_id);
+  if (client_.is_running()) reply(act, message, std::move(keys));
 }
 
 void Dialogue::request(const Act& act, std::string_view message) {
@@ -280,7 +314,9 @@ void Dialogue::answered(const Answered& answer) {
 
 void Dialogue::publish(const Act& act, std::string_view message) {
   Channel* const channel = act.keys.empty() ? nullptr : find(act.keys.front().text);
-  if (channel == nullptr || channel->id == 0 || !places_.contains(channel))
+  const bool has_it = channel != nullptr && places_.contains(channel);
+  if (has_it && channel->id == 0 && keep_until_open(act, message, *channel)) return;
+  if (!has_it || channel->id == 0)
     return fail(act, message, Fault::refused, "only who has a channel may say something in it");
   std::vector<std::byte> said = bytes_of(act.forward.of(message));
   bool goes = true;
@@ -292,6 +328,17 @@ void Dialogue::publish(const Act& act, std::string_view message) {
   }
   if (!goes) return fail(act, message, Fault::too_many_requests, "too much is on its way");
   reply(act, message, {channel->key});
+}
+
+// Who asks for a channel may say something in it in the same breath.
+bool Dialogue::keep_until_open(const Act& act, std::string_view message, const Channel& channel) {
+  if (!has_room_for(0) || kept_bytes_ + message.size() > most_kept_bytes) return false;
+  Asking asking = asking_of(act, message);
+  asking.again = message;
+  asking.waits_for = {places_.at(const_cast<Channel*>(&channel)).subscription};
+  kept_bytes_ += message.size();
+  askings_.push_back(std::move(asking));
+  return true;
 }
 
 void Dialogue::set(const Act& act, std::string_view message) {
@@ -333,21 +380,24 @@ void Dialogue::reply(const dialect::Dialect& rules, dialect::RuleIndex rule, Rep
   }
 }
 
-void Dialogue::reply(const Act& act, std::string_view message, const std::vector<std::string>& keys,
-                     std::string_view sub_id) {
-  dialect::ReplyValues values;
-  values.id = act.id.of(message);
-  values.keys = keys;
-  values.sub_id = sub_id;
-  reply(*dialect(), act.rule, Reply::result, values);
+Dialogue::Asking Dialogue::asking_of(const Act& act, std::string_view message) const {
+  Asking asking;
+  asking.dialect = dialect();
+  asking.rule = act.rule;
+  asking.id = act.id.of(message);
+  return asking;
+}
+
+void Dialogue::reply(const Act& act, std::string_view message, std::vector<std::string> keys) {
+  Asking asking = asking_of(act, message);
+  asking.keys = std::move(keys);
+  answer(std::move(asking));
 }
 
 void Dialogue::fail(const Act& act, std::string_view message, Fault fault, std::string_view words) {
-  dialect::ReplyValues values;
-  values.id = act.id.of(message);
-  values.fault = fault;
-  values.message = words;
-  reply(*dialect(), act.rule, Reply::error, values);
+  Asking asking = asking_of(act, message);
+  asking.why = {fault, std::string(words), {}};
+  answer(std::move(asking));
 }
 
 void Dialogue::check_invariants() const {
@@ -355,8 +405,10 @@ void Dialogue::check_invariants() const {
     assert(place.holders != 0);
     assert(client_.subscriptions_[place.subscription].channel == channel);
   }
+  bool one_waits = false;
   for (const Asking& each : askings_) {
-    assert(!each.waits_for.empty());
+    assert(!each.waits_for.empty() || (is_in_order(each) && one_waits));
+    one_waits = one_waits || is_in_order(each);
     for (const std::uint32_t number : each.waits_for) assert(client_.subscriptions_[number].channel->id == 0);
   }
 }

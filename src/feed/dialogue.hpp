@@ -6,6 +6,9 @@
 // Thread: its subscriber's. Lifetime: its subscriber's. Invariants:
 //   - each message that asks for channels has one reply, or one per channel, once the source has answered for
 //     all of them, or an error;
+//   - messages without an id are answered in their order, but for pings, and for what each channel has a
+//   reply
+//     of its own: nothing else says which answer is whose;
 //   - a channel is there once, however often it was asked for.
 
 #include <cstdint>
@@ -50,7 +53,7 @@ class Dialogue {
     std::uint32_t subscription = 0;
     std::uint32_t holders = 0;  ///< messages that have asked for it
   };
-  /// A message that asks for channels.
+  /// A message that is not answered yet: it asks for channels, or one without an id that does is before it.
   struct Asking {
     std::shared_ptr<const dialect::Dialect> dialect;
     dialect::RuleIndex rule = dialect::no_rule;
@@ -60,6 +63,7 @@ class Dialogue {
     std::vector<std::uint32_t> subscriptions;
     std::vector<std::uint32_t> waits_for;  ///< those of them that are not open yet
     Refusal why;                           ///< of the first that can't be had
+    std::string again;  ///< a message for a channel that is not open yet: read once more when it is
   };
   using Act = dialect::ClientAct;
 
@@ -72,6 +76,12 @@ class Dialogue {
   void forward(std::string_view message);
 
   void ask(Asking asking, const std::vector<std::string>& lanes);
+  /// When those before it are, where they must be.
+  void answer(Asking asking);
+  [[nodiscard]] bool keep_until_open(const Act& act, std::string_view message, const Channel& channel);
+  void read_again(const Asking& asking);
+  [[nodiscard]] static bool is_in_order(const Asking& asking);
+  [[nodiscard]] bool has_room_for(std::size_t keys) const noexcept;
   [[nodiscard]] std::uint32_t follow(const std::string& key, const std::string& lane);
   void leave(Channel& channel);
   void release(std::uint32_t subscription);
@@ -85,8 +95,8 @@ class Dialogue {
   [[nodiscard]] std::vector<std::string> all_keys(std::span<const std::string> more) const;
   void reply(const dialect::Dialect& dialect, dialect::RuleIndex rule, dialect::Reply kind,
              dialect::ReplyValues values);
-  void reply(const Act& act, std::string_view message, const std::vector<std::string>& keys,
-             std::string_view sub_id = {});
+  void reply(const Act& act, std::string_view message, std::vector<std::string> keys);
+  [[nodiscard]] Asking asking_of(const Act& act, std::string_view message) const;
   void fail(const Act& act, std::string_view message, dialect::Fault fault, std::string_view words);
   [[nodiscard]] const std::shared_ptr<const dialect::Dialect>& dialect() const;
 
@@ -96,7 +106,9 @@ class Dialogue {
   std::vector<std::uint32_t> free_;
   std::vector<Asking> askings_;
   std::size_t asked_keys_ = 0;   ///< of the askings
+  std::size_t kept_bytes_ = 0;   ///< of their messages that are read again
   std::uint32_t questions_ = 0;  ///< without an answer
+  bool is_turn_ = false;         ///< what is answered now has waited for its turn
   Origin origin_ = 0;
   const std::shared_ptr<const dialect::Dialect>* present_ = nullptr;  ///< that a message was read by
 };

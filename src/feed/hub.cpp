@@ -87,6 +87,7 @@ Opened Hub::opening_of(const Channel& channel) {
 }
 
 void Hub::refuse_room(const std::string& key, std::size_t audience) {
+  feed_.source_cells().refusals.add();
   if (dialect_->is_opaque()) {
     Ended refused;
     refused.feed = &feed_;
@@ -122,7 +123,7 @@ void Hub::want(const std::string& key, const std::string& lane, std::size_t audi
   Channel& channel = *found->second;
   if (channel.wanted_by[audience] == 0) {
     channel.wanted_by[audience] = 1;
-    ++channel.wanting;
+    if (channel.wanting++ == 0) channel.wanted_since = now;
   }
   if (channel.is_open) host_.send(audience, opening_of(channel));
   if (is_new) host_.open_source(channel);
@@ -153,10 +154,19 @@ void Hub::refuse(Channel& channel, const Refusal& why) {
 
 void Hub::leave(ChannelId id, std::size_t audience, TimePoint now) {
   Channel* const channel = find(id);
-  if (channel == nullptr || channel->wanted_by[audience] == 0) return;
-  channel->wanted_by[audience] = 0;
-  channel->followers[audience] = 0;
-  if (--channel->wanting == 0) channel->left_at = now;
+  if (channel != nullptr) leave(*channel, audience, now);
+}
+
+void Hub::leave(Channel& channel, std::size_t audience, TimePoint now) {
+  if (channel.wanted_by[audience] == 0) return;
+  channel.wanted_by[audience] = 0;
+  channel.followers[audience] = 0;
+  if (--channel.wanting == 0) channel.left_at = now;
+}
+
+void Hub::withdraw(const std::string& key, std::size_t audience, TimePoint now) {
+  const auto found = channels_.find(key);
+  if (found != channels_.end() && !found->second->is_open) leave(*found->second, audience, now);
 }
 
 void Hub::count(ChannelId id, std::size_t audience, std::size_t followers) {

@@ -136,6 +136,10 @@ void SourceThread::leave(FeedState& feed, ChannelId channel, std::size_t audienc
   at_station(feed, [=](Station& station) { station.hub().leave(channel, audience, Clock::now()); });
 }
 
+void SourceThread::withdraw(FeedState& feed, const std::string& key, std::size_t audience) noexcept {
+  at_station(feed, [=](Station& station) { station.hub().withdraw(key, audience, Clock::now()); });
+}
+
 void SourceThread::count(FeedState& feed, ChannelId channel, std::size_t audience,
                          std::size_t followers) noexcept {
   at_station(feed, [=](Station& station) { station.hub().count(channel, audience, followers); });

@@ -67,7 +67,6 @@ Trunk::~Trunk() = default;
 void Trunk::add(Hub::Channel& channel, TimePoint now) {
   Place& place = channels_[channel.key];
   place.channel = &channel;
-  place.since = now;
   for (auto& [slot, talk] : talks_) {
     talk->words.subscribe(channel.key);
     // Another one that comes, or is there to take over, may be ahead of it.
@@ -329,22 +328,30 @@ bool Trunk::is_new(std::size_t slot, Place& place, const dialect::SourceAct& act
   return verdict == Order::Verdict::goes;
 }
 
-// Who waits for a channel while there is no source is told so after a while.
 void Trunk::tick(TimePoint now) {
   line_.tick(now);
   if (talks_.size() > 1) {
     for (auto& [key, place] : channels_) release(place, now - longest_wait_for_others);
     owner_.hub().publish();
   }
-  if (!talks_.empty()) return;
+  give_up(now);
+}
+
+// Who waits for a channel that the source was not asked for is told so after a while: there is no source, or
+// its pace is too slow. What it was asked for the conversations give up.
+void Trunk::give_up(TimePoint now) {
   std::vector<Hub::Channel*> given_up;
   for (const auto& [key, place] : channels_) {
     const bool waits = !place.channel->is_open && place.channel->wanting != 0;
-    if (waits && now - place.since >= owner_.hub().settings().request_timeout)
-      given_up.push_back(place.channel);
+    if (!waits || now - place.channel->wanted_since < owner_.hub().settings().request_timeout) continue;
+    const bool was_asked = std::ranges::any_of(
+        talks_, [&key = key](const auto& each) { return each.second->words.has_asked(key); });
+    if (!was_asked) given_up.push_back(place.channel);
   }
-  for (Hub::Channel* const each : given_up)
-    owner_.hub().refuse(*each, {dialect::Fault::source_gone, "there is no source now", {}});
+  const Refusal why = talks_.empty()
+                          ? Refusal{dialect::Fault::source_gone, "there is no source now", {}}
+                          : Refusal{dialect::Fault::timed_out, "the source could not be asked in time", {}};
+  for (Hub::Channel* const each : given_up) owner_.hub().refuse(*each, why);
 }
 
 }  // namespace holdfast::feed

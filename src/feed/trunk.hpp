@@ -75,7 +75,6 @@ class Trunk final : private Line::Receiver {
   struct Talk;
   struct Place {
     Hub::Channel* channel = nullptr;
-    TimePoint since;
     bool was_cut = false;        ///< no connection had it since it was open
     bool has_snapshots = false;  ///< then one connection's messages count, from its snapshot on
     std::size_t lead = nobody;   ///< that one
@@ -103,6 +102,7 @@ class Trunk final : private Line::Receiver {
   [[nodiscard]] bool is_new(std::size_t slot, Place& place, const dialect::SourceAct& act,
                             const Writer::Message& message);
   void release(Place& place, TimePoint patient_until = TimePoint::min());
+  void give_up(TimePoint now);
   void tell_gap(Hub::Channel& channel);
   void run();
   void run_at(TimePoint when);

@@ -33,7 +33,8 @@ asio::awaitable<void> Connection::join_feed() {
   }
   const bool speaks = !route_->dialect->is_opaque();
   auto entry = route_->dialect->read_entry(request_->path, request_->query);
-  if (!entry) {
+  const std::uint32_t most = route_->feed->channels_per_client.load(std::memory_order_relaxed);
+  if (!entry || entry->keys.size() > most) {
     ws::Rejection rejection{
         400, "the channels in this path or query can't be had: unusable names, or too many", {}};
     co_await answer(std::move(rejection), HandshakeResult::rejected);

@@ -32,11 +32,11 @@ SourceCells& Registry::source(std::string_view feed) {
 }
 
 void Registry::Collector::feeds(Families& out) const {
-  const auto dropped_on_pumps = [this](const std::string& feed) {
+  const auto on_pumps = [this](const std::string& feed, Counter FeedCells::*counter) {
     std::uint64_t sum = 0;
     const auto found = registry_.feeds_.find(feed);
     for (std::size_t i = 0; found != registry_.feeds_.end() && i < registry_.pump_threads_; ++i)
-      sum += found->second[i].forwards_dropped.value();
+      sum += (found->second[i].*counter).value();
     return sum;
   };
   FamilyBuilder subscribers = gauge_family("holdfast_feed_subscribers", "Clients that follow a feed.");
@@ -78,7 +78,8 @@ void Registry::Collector::feeds(Families& out) const {
                      static_cast<double>(cells->subscribes.value()));
     commands.counter({{"feed", feed}, {"command", "unsubscribe"}},
                      static_cast<double>(cells->unsubscribes.value()));
-    refusals.counter(labels, static_cast<double>(cells->refusals.value()));
+    refusals.counter(
+        labels, static_cast<double>(cells->refusals.value() + on_pumps(feed, &FeedCells::refused_channels)));
     requests.counter({{"feed", feed}, {"result", "answered"}}, static_cast<double>(cells->answered.value()));
     requests.counter({{"feed", feed}, {"result", "failed"}}, static_cast<double>(cells->unanswered.value()));
     shared.counter(labels, static_cast<double>(cells->shared.value()));
@@ -93,8 +94,9 @@ void Registry::Collector::feeds(Families& out) const {
     losses.counter(labels, static_cast<double>(cells->losses.value()));
     forwards.counter({{"feed", feed}, {"result", "forwarded"}},
                      static_cast<double>(cells->forwarded.value()));
-    forwards.counter({{"feed", feed}, {"result", "dropped"}},
-                     static_cast<double>(cells->forwards_dropped.value() + dropped_on_pumps(feed)));
+    forwards.counter(
+        {{"feed", feed}, {"result", "dropped"}},
+        static_cast<double>(cells->forwards_dropped.value() + on_pumps(feed, &FeedCells::forwards_dropped)));
     messages.counter(labels, static_cast<double>(cells->messages.value()));
     bytes.counter(labels, static_cast<double>(cells->bytes.value()));
     duplicates.counter(labels, static_cast<double>(cells->duplicates.value()));

@@ -54,6 +54,11 @@ nlohmann::json feeds_status(const config::Config& config, Lasting& lasting, feed
                      sum(lasting, feed,
                          [](const auto& c) { return static_cast<std::uint64_t>(c.subscribers.value()); })},
                     {"channels", cells.channels.value()},
+                    {"max_channels", settings.max_channels},
+                    {"max_channels_per_client", feed.channels_per_client.load(std::memory_order_relaxed)},
+                    {"channel_refusals_total",
+                     cells.refusals.value() +
+                         sum(lasting, feed, [](const auto& c) { return c.refused_channels.value(); })},
                     {"source_connections", cells.connections.value()},
                     {"source_connections_wanted", cells.wanted.value()},
                     {"channels_without_source", cells.dark.value()},

@@ -75,7 +75,8 @@ class Server::Process final : public admin::Control,
 
   void commit(config::Config config, std::shared_ptr<const frontend::Serving> serving,
               std::vector<Listeners::Bound> bound);
-  void apply_feeds(const config::Config& now, const frontend::Dialects& dialects);
+  [[nodiscard]] feed::SourceThread::Feeds apply_feeds(const config::Config& now,
+                                                      const frontend::Dialects& dialects);
   void end_sessions_of_gone_upstreams(const config::Config& now);
   void apply(const config::Config& config, admin::ReloadOutcome& outcome);
   void log_reload(const admin::ReloadOutcome& outcome, Clock::duration took);

@@ -77,12 +77,14 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   begin_slow_starts(config_, *serving, Clock::now());
   generation_ = serving->generation;
   prober_->apply(serving->destinations);
+  // Before the snapshot: who joins a feed by it finds the rules of that feed.
+  feed::SourceThread::Feeds feeds = apply_feeds(config, serving->dialects);
   present_.set(serving);
   // Who waits for a place looks at the new members.
   for (const auto& destination : serving->destinations) destination->upstream->state().changed();
   planes_->lasting.backends.set_members(members_of(config));
   end_sessions_of_gone_upstreams(config);
-  apply_feeds(config, serving->dialects);
+  planes_->sources.apply(std::move(feeds), config.shutdown_timeout);
   // After the snapshot, from which the moves pick.
   movements_.apply(serving->destinations, Clock::now());
   // After the snapshot, so that the first connection finds its listener in it. A drain has closed them for
@@ -91,7 +93,8 @@ void Server::Process::commit(config::Config config, std::shared_ptr<const fronte
   config_ = std::move(config);
 }
 
-void Server::Process::apply_feeds(const config::Config& now, const frontend::Dialects& dialects) {
+feed::SourceThread::Feeds Server::Process::apply_feeds(const config::Config& now,
+                                                       const frontend::Dialects& dialects) {
   feed::SourceThread::Feeds feeds;
   for (const config::Feed& settings : now.feeds) {
     feed::FeedState& state = planes_->lasting.feed(settings.name, planes_->registry);
@@ -99,7 +102,7 @@ void Server::Process::apply_feeds(const config::Config& now, const frontend::Dia
     state.apply(settings, dialect);
     feeds.push_back({&state, settings, dialect});
   }
-  planes_->sources.apply(std::move(feeds), now.shutdown_timeout);
+  return feeds;
 }
 
 void Server::Process::end_sessions_of_gone_upstreams(const config::Config& now) {

@@ -178,3 +178,18 @@ def test_channels_that_are_not_here_are_refused(start, source):
         for wrong in ({"type": "subscribe"}, {"type": "subscribe", "channels": ["ticker"]}, {"type": "what"}):
             assert feeds.ask(client, wrong)["type"] == "error"
     assert market.commands() == []
+
+
+def test_an_error_does_not_overtake_the_answer_before_it_while_the_first_connection_opens(start, source):
+    market, proxy = coinbase(start, source)
+    with wire.open_session(proxy.public) as client:
+        # The first needs the source, which is only dialled now; the others can be answered without it.
+        feeds.say(client, subscription("subscribe", "ticker", products=["BTC-USD"]))
+        feeds.say(client, {"type": "nonsense"})
+        feeds.say(client, subscription("unsubscribe", "ticker", products=["ETH-USD"]))
+        assert channels_of(feeds.heard(client)) == {"ticker": ["BTC-USD"]}
+        assert feeds.heard(client)["type"] == "error"
+        assert channels_of(feeds.heard(client)) == {"ticker": ["BTC-USD"]}
+        has(market, "ticker|BTC-USD")
+        market.publish("ticker|BTC-USD", {"type": "ticker", "product_id": "BTC-USD", "trade_id": 1})
+        assert feeds.heard(client)["trade_id"] == 1

@@ -47,6 +47,57 @@ def test_more_streams_than_one_connection_may_have_are_spread_over_several(start
         client.close()
 
 
+def logs(name, number):
+    return {"jsonrpc": "2.0", "id": number, "method": "eth_subscribe", "params": ["logs", {"topic": name}]}
+
+
+def slow_node(start, source, **feed):
+    """One channel a second, and who waits longer than 2 s is told so."""
+    node = source(exchanges.Ethereum())
+    return node, start(feeds.spoken("ethereum", "/rpc", node, source={"limits": {"messages_per_second": 1}},
+                                    request_timeout="2s", **feed))
+
+
+def test_who_waits_too_long_behind_others_for_the_sources_pace_is_told_so(start, source):
+    # Ten seconds of others' channels before it: it heard nothing until all of those were asked for.
+    node, proxy = slow_node(start, source)
+    with wire.open_session(proxy.public, "/rpc") as crowd, wire.open_session(proxy.public, "/rpc") as last:
+        for n in range(10):
+            feeds.say(crowd, logs(n, n))
+        node.wait_live(1)
+        begun = time.monotonic()
+        answer = feeds.ask(last, logs("last", "mine"))
+        took = time.monotonic() - begun
+        assert answer["id"] == "mine" and answer["error"]["message"] == "the source could not be asked in time"
+        assert 1.9 <= took < 4 * harness.SLOWNESS
+        answers = [feeds.heard(crowd) for _ in range(10)]
+        assert sorted(each["id"] for each in answers) == list(range(10))
+        served = [each for each in answers if "result" in each]
+        assert 2 <= len(served) <= 5 * harness.SLOWNESS
+        # Only what it was told to have is asked for, and it may ask again.
+        harness.eventually(lambda: proxy.metric("holdfast_feed_channels", feed="ticker") == len(served))
+        assert feeds.ask(last, logs("last", "again"))["id"] == "again"
+        assert "result" in feeds.ask(last, logs("last", "again"))
+        assert proxy.metric("holdfast_feed_channel_refusals_total", feed="ticker") >= 11 - len(served)
+    harness.eventually(lambda: proxy.metric("holdfast_feed_channels", feed="ticker") == 0)
+    assert proxy.metric("holdfast_feed_subscriptions", feed="ticker") == 0
+
+
+def test_who_asks_for_a_channel_that_another_one_has_given_up_has_all_his_time(start, source):
+    node, proxy = slow_node(start, source, linger="30s")
+    with wire.open_session(proxy.public, "/rpc") as crowd, wire.open_session(proxy.public, "/rpc") as heir:
+        for n in range(10):
+            feeds.say(crowd, logs(n, n))
+        node.wait_live(1)
+        with wire.open_session(proxy.public, "/rpc") as leaver:
+            feeds.say(leaver, logs("left", 1))
+            time.sleep(1.5)
+        feeds.subscribers(proxy, 2)
+        begun = time.monotonic()
+        answer = feeds.ask(heir, logs("left", 1))
+        assert "error" not in answer or time.monotonic() - begun >= 1.9, answer
+
+
 def test_a_source_that_ends_each_connection_at_once_is_not_dialled_more_often_than_it_allows(start, source):
     class Closing(exchanges.Binance):
         def opened(self, connection):

@@ -55,6 +55,31 @@ def said(text, room="r1", **more):
     return {"type": "say", "room": room, "text": text, **more}
 
 
+def test_who_joins_may_say_something_in_the_same_breath(start, source):
+    # The room is not there before the hub has said so, some microseconds later: it was an error.
+    _, proxy = rooms(start, source)
+    for n in range(20):
+        with wire.open_session(proxy.public, "/chat") as client:
+            client.send(b"".join(wire.frame(wire.TEXT, json.dumps(each).encode()) for each in (
+                {"type": "join", "room": f"r{n}", "id": 1}, said("one", f"r{n}"), said("two", f"r{n}"),
+                said("no", "elsewhere"))))
+            heard = [feeds.heard(client) for _ in range(4)]
+            assert [each["text"] for each in heard if each["type"] == "say"] == ["one", "two"]
+            assert sorted(each["type"] for each in heard if each["type"] != "say") == ["error", "joined"]
+            assert heard.index({"type": "joined", "room": f"r{n}", "id": 1}) < heard.index(said("one", f"r{n}"))
+
+
+def test_what_was_said_to_a_room_that_was_left_before_it_was_there_is_an_error(start, source):
+    _, proxy = rooms(start, source)
+    with wire.open_session(proxy.public, "/chat") as client:
+        client.send(b"".join(wire.frame(wire.TEXT, json.dumps(each).encode()) for each in (
+            {"type": "join", "room": "r", "id": 1}, said("lost", "r", id=2), {"type": "leave", "room": "r", "id": 3})))
+        heard = [feeds.heard(client) for _ in range(3)]
+        assert [each["id"] for each in heard] == [1, 2, 3] and heard[1]["type"] == "error"
+        feeds.quiet(client)
+    feeds.subscribers(proxy, 0)
+
+
 @pytest.mark.parametrize("is_there", [True, False], ids=["with a source", "without"])
 def test_people_talk_in_rooms(start, source, is_there):
     application, proxy = rooms(start, source, request_timeout="1s")

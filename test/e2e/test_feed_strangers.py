@@ -107,10 +107,10 @@ def test_ten_thousand_channels_of_a_client_are_answered_soon_and_leave_nothing(s
 
 
 def test_a_client_that_asks_and_never_reads_costs_little_and_harms_nobody(start, source):
-    market, proxy = binance(start, source)
+    market, proxy = binance(start, source, max_channels_per_client=1000)
     keys = [f"s{n}@trade" for n in range(900)]
     with wire.open_session(proxy.public, "/stream", receive_buffer=4096) as greedy:
-        feeds.ask(greedy, subscribing(*keys))
+        assert "result" in feeds.ask(greedy, subscribing(*keys))
         before = proxy.memory_bytes()
         greedy.sock.settimeout(0.5)
         asked = 0
@@ -130,7 +130,7 @@ def test_a_client_that_floods_while_the_source_is_mute_is_bounded(start, source)
         def message(self, connection, message):
             pass
 
-    market, proxy = binance(start, source, dialect=Mute(), request_timeout="3s")
+    market, proxy = binance(start, source, dialect=Mute(), request_timeout="3s", max_channels_per_client=1000)
     before = proxy.memory_bytes()
     with wire.open_session(proxy.public, "/stream", timeout=30) as client:
         keys = [f"{'x' * 50}{n}" for n in range(900)]
@@ -163,8 +163,42 @@ def test_many_clients_with_a_channel_each_are_served(start, source, followers):
     assert proxy.metric("holdfast_feed_subscriptions", feed="ticker") == 0
 
 
+def test_one_client_does_not_get_all_channels_of_a_feed(start, source):
+    market, proxy = binance(start, source, max_channels=8)
+    with wire.open_session(proxy.public, "/stream") as greedy, wire.open_session(proxy.public, "/stream") as other:
+        assert "result" in feeds.ask(greedy, subscribing("a", "b", "c"))
+        error = feeds.ask(greedy, subscribing("c", "d", "e", number=2))  # c is no further one
+        assert error["id"] == 2 and error["error"]["msg"] == "a client must not have more than 4 channels"
+        assert proxy.metric("holdfast_feed_channel_refusals_total", feed="ticker") == 2
+        assert "result" in feeds.ask(greedy, subscribing("c", "d", number=3))
+        assert "error" in feeds.ask(greedy, subscribing("e", number=4))
+        assert "result" in feeds.ask(other, subscribing("w", "x", "y", "z"))
+        # Who leaves one may have another one.
+        assert "result" in feeds.ask(greedy, {"method": "UNSUBSCRIBE", "params": ["a"], "id": 5})
+        assert "result" in feeds.ask(greedy, subscribing("x", number=6))
+        told = proxy.status()["feeds"][0]
+        assert (told["max_channels_per_client"], told["channel_refusals_total"]) == (4, 3)
+    with wire.connect(proxy.public) as client:
+        client.send(wire.request("/stream?streams=a/b/c/d/e"))
+        assert client.head().status == 400
+
+
+def test_a_lower_limit_of_a_reload_takes_nothing_away(start, source):
+    market = source(exchanges.Binance())
+    made = feeds.spoken("binance", "/stream", market, max_channels_per_client=3)
+    made["feeds"][0]["source"]["urls"] = [market.url + "stream"]
+    proxy = start(made)
+    with wire.open_session(proxy.public, "/stream") as client:
+        assert "result" in feeds.ask(client, subscribing("a", "b", "c"))
+        made["feeds"][0]["max_channels_per_client"] = 2
+        proxy.reload(made)
+        assert "result" in feeds.ask(client, subscribing("a", number=2))
+        assert "error" in feeds.ask(client, subscribing("d", number=3))
+        assert sorted(feeds.ask(client, {"method": "LIST_SUBSCRIPTIONS", "id": 4})["result"]) == ["a", "b", "c"]
+
+
 def test_more_channels_than_the_feed_may_have_are_refused_and_free_again_later(start, source):
-    market, proxy = binance(start, source, max_channels=3)
+    market, proxy = binance(start, source, max_channels=3, max_channels_per_client=3)
     with wire.open_session(proxy.public, "/stream") as one, wire.open_session(proxy.public, "/stream") as two:
         assert "result" in feeds.ask(one, subscribing("a@trade", "b@trade"))
         error = feeds.ask(two, subscribing("b@trade", "c@trade", "d@trade", number=2))

@@ -132,11 +132,17 @@ struct Feed {
   ClientMessages client_messages = ClientMessages::drop;   // drop | forward; default drop
   FeedCompression compression = FeedCompression::deflate;  // off | deflate; default deflate
   std::uint32_t max_channels = 1'000;                      // 1..1000000; default 1000
+  std::uint32_t max_channels_per_client = 0;               // 1..1000000; 0 = half of max_channels (default)
 
   std::string dialect_text;  // derived: content of the file
 
   bool operator==(const Feed&) const = default;
 };
+
+/// So that others have the other half.
+[[nodiscard]] inline std::uint32_t channels_per_client(const Feed& feed) noexcept {
+  return feed.max_channels_per_client == 0 ? (feed.max_channels + 1) / 2 : feed.max_channels_per_client;
+}
 
 [[nodiscard]] inline bool is_dialect_file(std::string_view dialect) noexcept {
   return dialect.find('/') != std::string_view::npos;

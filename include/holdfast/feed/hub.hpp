@@ -31,6 +31,7 @@ class Hub {
     Writer writer;
     std::vector<std::uint8_t> wanted_by;  ///< by audience
     std::size_t wanting = 0;              ///< how many
+    TimePoint wanted_since;               ///< by anybody
     TimePoint left_at;                    ///< since when nobody does
     std::vector<std::size_t> followers;   ///< by audience, where the dialect tells how many there are
     std::size_t told_followers = 0;
@@ -71,6 +72,8 @@ class Hub {
   /// The channel ends; its subscribers go on without it.
   void refuse(Channel& channel, const Refusal& why);
   void leave(ChannelId channel, std::size_t audience, TimePoint now);
+  /// Nothing happens when it is open: the audience is told so, and leaves.
+  void withdraw(const std::string& key, std::size_t audience, TimePoint now);
   /// So many there follow it now: all are told, once a second at most.
   void count(ChannelId channel, std::size_t audience, std::size_t followers);
   /// A message of the source; it goes out with the next `publish`.
@@ -96,6 +99,7 @@ class Hub {
  private:
   using Channels = std::map<std::string, std::unique_ptr<Channel>>;
   Channels::iterator erase(Channels::iterator where);
+  void leave(Channel& channel, std::size_t audience, TimePoint now);
   void tell_presence(Channel& channel, TimePoint now);
   void refuse_room(const std::string& key, std::size_t audience);
   [[nodiscard]] Opened opening_of(const Channel& channel);

@@ -161,6 +161,8 @@ class HubPort {
                     std::size_t audience) noexcept = 0;
   /// It has no subscriber of it any more.
   virtual void leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept = 0;
+  /// The same for one that it was not told to be open. That may be on its way: `leave` answers it.
+  virtual void withdraw(FeedState& feed, const std::string& key, std::size_t audience) noexcept = 0;
   /// A client's message for the source, for a channel's connection; channel 0: for any. False: too many are
   /// on their way already, it is lost.
   [[nodiscard]] virtual bool forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,

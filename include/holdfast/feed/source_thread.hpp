@@ -73,6 +73,7 @@ class SourceThread final : public HubPort {
   void want(FeedState& feed, const std::string& key, const std::string& lane,
             std::size_t audience) noexcept override;
   void leave(FeedState& feed, ChannelId channel, std::size_t audience) noexcept override;
+  void withdraw(FeedState& feed, const std::string& key, std::size_t audience) noexcept override;
   [[nodiscard]] bool forward(FeedState& feed, ChannelId channel, ws::Opcode opcode,
                              std::vector<std::byte> message) noexcept override;
   [[nodiscard]] bool publish(FeedState& feed, ChannelId channel, ws::Opcode opcode,

@@ -4,6 +4,7 @@
 //
 // Threads: written by the control thread (`apply`), read by all. Lives as long as the process.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -35,6 +36,9 @@ class FeedState {
   void apply(const config::Feed& settings, std::shared_ptr<const dialect::Dialect> dialect) {
     const bool forwards = settings.client_messages == config::ClientMessages::forward;
     hears.store(forwards || !dialect->is_opaque(), std::memory_order_relaxed);
+    channels_per_client.store(
+        std::min(config::channels_per_client(settings), dialect->limits().keys_per_client),
+        std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
     dialect_ = std::move(dialect);
     dialect_version.fetch_add(1, std::memory_order_release);
@@ -46,9 +50,10 @@ class FeedState {
   }
 
   std::atomic<std::uint32_t> dialect_version{0};
-  std::atomic<bool> hears{false};                  ///< what clients say is of use
-  std::atomic<std::size_t> forwards_under_way{0};  ///< bytes on their way to the source thread
-  std::atomic<std::uint32_t> packed_wanted{0};     ///< subscribers that take deflated messages
+  std::atomic<bool> hears{false};                     ///< what clients say is of use
+  std::atomic<std::uint32_t> channels_per_client{0};  ///< at most, where it may ask for some
+  std::atomic<std::size_t> forwards_under_way{0};     ///< bytes on their way to the source thread
+  std::atomic<std::uint32_t> packed_wanted{0};        ///< subscribers that take deflated messages
 
  private:
   mutable std::mutex mutex_;

@@ -17,6 +17,7 @@ struct alignas(cache_line_bytes) FeedCells {
   std::array<Counter, lag_policy_count> skips;  ///< messages that a subscriber did not get
   Counter forwards_dropped;                     ///< messages of clients that never reached the source thread
   Counter too_slow;                             ///< subscribers that were disconnected
+  Counter refused_channels;                     ///< beyond what one client may have
   Histogram delivery;                           ///< read from the source to handed to the kernel
   Histogram spread;  ///< first to last subscriber of a message that none was late for
 };

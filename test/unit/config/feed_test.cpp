@@ -74,6 +74,12 @@ TEST_SUITE("configuration of feeds") {
          "must be absent"},
         {good_source + R"(, "channel": "$name")", "routes[0].path", "must have \":name\""},
         {good_source + R"(, "request_timeout": "1ms")", "feeds[0].request_timeout", "100ms"},
+        {good_source + R"(, "max_channels_per_client": 5)", "feeds[0].max_channels_per_client",
+         "must be absent"},
+        {good_source + R"(, "dialect": "rooms", "max_channels_per_client": 1001)",
+         "feeds[0].max_channels_per_client", "is 1001, must be at most max_channels (1000)"},
+        {good_source + R"(, "dialect": "rooms", "max_channels_per_client": 1000001)",
+         "feeds[0].max_channels_per_client", "1000000"},
         {good_source + R"(, "join": {"last": 0})", "feeds[0].join.last", "1"},
         {good_source + R"(, "on_lag": "sometimes")", "feeds[0].on_lag", "\"conflate\""},
     };
@@ -90,10 +96,19 @@ TEST_SUITE("configuration of feeds") {
     Config after = before;
     after.feeds[0].dialect_text = "{ }";
     after.feeds[0].request_timeout = std::chrono::seconds(1);
+    after.feeds[0].max_channels_per_client = 7;
     const auto changes = diff(before, after);
     REQUIRE(changes.size() == 1);
     CHECK(contains(changes[0].sentence, "dialect"));
     CHECK(contains(changes[0].sentence, "request_timeout"));
+    CHECK(contains(changes[0].sentence, "max_channels_per_client"));
+  }
+
+  TEST_CASE("one client may have half of a feed's channels, where the file does not say how many") {
+    const Feed feed = load(good_source + R"(, "dialect": "rooms", "max_channels": 7)").config->feeds[0];
+    CHECK(channels_per_client(feed) == 4);
+    const std::string said = good_source + R"(, "dialect": "rooms", "max_channels_per_client": 1000)";
+    CHECK(channels_per_client(load(said).config->feeds[0]) == 1000);
   }
 }
 

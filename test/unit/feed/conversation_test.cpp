@@ -129,6 +129,46 @@ TEST_SUITE("conversation with a source") {
     CHECK(f.source.take_said().size() == 3);
   }
 
+  TEST_CASE("whether the source was asked for a channel is known, also while it is asked for in halves") {
+    Fixture f("binance", 1);
+    CHECK_FALSE(f.talk.has_asked("a@trade"));
+    f.talk.subscribe("a@trade");
+    f.talk.subscribe("bad");
+    CHECK_FALSE(f.talk.has_asked("a@trade"));
+    CHECK(f.run().size() == 1);
+    CHECK(f.talk.has_asked("a@trade"));
+    f.talk.subscribe("late@trade");
+    CHECK(f.answer(R"({"error":{"code":2,"msg":"no"},"id":1})"));
+    CHECK(f.talk.has_asked("a@trade"));
+    CHECK_FALSE(f.talk.has_asked("late@trade"));
+    f.now += std::chrono::seconds(1);
+    CHECK(f.run().size() == 1);
+    CHECK(f.talk.has_asked("late@trade"));
+    f.now += std::chrono::seconds(10);
+    (void)f.run();
+    CHECK(f.source.take_events().size() == 3);
+    CHECK_FALSE(f.talk.has_asked("late@trade"));  // who asks anew waits anew
+  }
+
+  // Names of who had given up stayed in the queue until the source's pace came to them.
+  TEST_CASE("who comes and goes before the source may be asked leaves nothing in the queue") {
+    Fixture f("ethereum", 1);
+    f.talk.subscribe("[\"first\"]");
+    f.talk.subscribe("[\"stays\"]");
+    CHECK(f.run().size() == 1);
+    for (int n = 0; n < 20'000; ++n) {
+      const std::string key = "[" + std::to_string(n % 50) + "]";
+      f.talk.subscribe(key);
+      f.talk.unsubscribe(key);
+    }
+    f.talk.check_invariants();
+    CHECK(f.talk.queued() < 2'000);
+    f.now += std::chrono::seconds(1);
+    const Texts said = f.run();
+    REQUIRE(said.size() == 1);
+    CHECK(said[0].find("stays") != std::string::npos);
+  }
+
   TEST_CASE("a connection that takes nothing is tried again, and nothing is lost or said twice") {
     Fixture f("ethereum");
     f.source.is_full = true;

@@ -44,11 +44,12 @@ std::shared_ptr<const dialect::Dialect> rules() {
     "id": "/id",
     "limits": {"keys_per_client": 3},
     "client": [
-      {"if": {"/do": "sub"}, "do": "subscribe", "keys": "/keys/*", "reply": {"ok": "$id", "has": "$all"}},
-      {"if": {"/do": "unsub"}, "do": "unsubscribe", "keys": "/keys/*", "reply": {"ok": "$id", "has": "$all"}},
+      {"if": {"/do": "sub"}, "do": "subscribe", "keys": "/keys/*", "reply": {"ok": "$id", "has": "$all", "keys": "$keys"}},
+      {"if": {"/do": "unsub"}, "do": "unsubscribe", "keys": "/keys/*", "reply": {"ok": "$id", "has": "$all", "keys": "$keys"}},
+      {"if": {"/do": "ping"}, "do": "ping", "reply": {"pong": "$id=null"}},
       {"if": {"/do": "ask"}, "do": "request"},
       {"if": {"/do": "say"}, "do": "publish", "key": "/key", "via": "local", "echo": false}],
-    "replies": {"error": {"no": "$id", "why": "$code"}},
+    "replies": {"error": {"no": "$id=null", "why": "$code"}},
     "commands": {"subscribe": {"message": {"add": "$keys"}}, "unsubscribe": {"message": {"drop": "$keys"}}},
     "source": [{"has": "/n", "do": "data", "key": "/key"}, {"has": "/ack", "do": "ack", "id": "/ack"}],
     "channels": [{"match": "*", "join": "none", "on_lag": "disconnect"}]})");
@@ -70,6 +71,7 @@ class World final : private Wires {
     config::Feed made;
     made.name = "talk";
     made.max_channels = 4;
+    made.max_channels_per_client = 4;  // the dialect says 3
     return made;
   }
 
@@ -116,6 +118,31 @@ class World final : private Wires {
     settle();
     hub.tick(Clock::now() + std::chrono::hours(1));
   }
+  Client& comes() {
+    join();
+    return *clients.back();
+  }
+  /// The source does not say yes or no.
+  void says(Client& client, const std::string& message) {
+    client.says += session::test::frame(ws::Sender::client, ws::Opcode::text, message);
+    client.spoke = true;
+    pass();
+  }
+  Client& asks(const std::string& name) {
+    Client& client = comes();
+    says(client, Json{{"id", ++sent[&client]}, {"do", "sub"}, {"keys", {name}}}.dump());
+    return client;
+  }
+  void vanishes(Client& client) {
+    client.gone = client.spoke = true;
+    pass();
+  }
+  void pass() {
+    for (int n = 0; n < 3; ++n) {
+      turn();
+      while (has_tasks()) run_task();
+    }
+  }
 
   std::vector<std::unique_ptr<Client>> clients;  ///< first: their legs end with the audience
   sim::Random random;
@@ -132,6 +159,8 @@ class World final : private Wires {
   session::Shard shard;
   Audience audience;
   std::map<const Client*, int> sent;  ///< ids that it has used
+  std::map<const Client*, std::vector<Json>>
+      said;  ///< by those who use none: what they are answered in order
   int sources = 0;
 
  private:
@@ -146,6 +175,7 @@ class World final : private Wires {
     joining->open_sessions = &session_cells;
     joining->feed = &feed;
     joining->speaks = true;
+    if (random.chance(30)) said[&client];
     shard.expect_one();
     audience.send(std::move(joining));
   }
@@ -154,6 +184,7 @@ class World final : private Wires {
     if (clients.empty()) return;
     Client& client = *clients[random.below(clients.size())];
     if (client.gone) return;
+    if (said.contains(&client)) return speak_without_ids(client);
     Json message{{"id", ++sent[&client]}};
     switch (random.below(6)) {
       case 0:
@@ -174,6 +205,13 @@ class World final : private Wires {
         message["do"] = "sub";
         message["keys"] = random.chance(50) ? Json{key()} : Json{key(), key()};
     }
+    client.says += session::test::frame(ws::Sender::client, ws::Opcode::text, message.dump());
+    client.spoke = true;
+  }
+  void speak_without_ids(Client& client) {
+    Json message{{"do", random.chance(60) ? "sub" : "unsub"}, {"keys", {key(), key()}}};
+    if (random.chance(10)) message = {{"do", "nothing"}};
+    said[&client].push_back(message);
     client.says += session::test::frame(ws::Sender::client, ws::Opcode::text, message.dump());
     client.spoke = true;
   }
@@ -260,6 +298,23 @@ class World final : private Wires {
   Tick now_ = 1000;
 };
 
+// Answers to messages without an id come in the order of those.
+void check_order(const World& world, const Client& client) {
+  const auto said = world.said.find(&client);
+  if (said == world.said.end()) return;
+  std::size_t next = 0;
+  for (const Json& told : parse(client.wire)) {
+    if (!told.contains("keys") && !told.contains("no")) continue;
+    REQUIRE(next < said->second.size());
+    const Json& asked = said->second[next++];
+    CHECK(told.contains("no") >= (asked["do"] == "nothing"));
+    if (!told.contains("keys")) continue;
+    const auto keys = asked["keys"].get<std::set<std::string>>();
+    CHECK_MESSAGE(told["keys"].get<std::set<std::string>>() == keys, told.dump());
+  }
+  if (client.leg != nullptr && !client.gone) CHECK(next == said->second.size());
+}
+
 // What a client was told, from the beginning: nothing of a channel before it was told to have it, each number
 // once and in order, each of its messages answered once.
 void check(const World& world, const Client& client) {
@@ -274,16 +329,17 @@ void check(const World& world, const Client& client) {
       latest[key] = told["n"];
     } else if (told.contains("from")) {
       CHECK(has.contains(told["key"].get<std::string>()));
-    } else if (told.contains("ok")) {
-      replies.insert(told["ok"].get<int>());
+    } else if (told.contains("keys")) {
+      if (told.contains("ok")) replies.insert(told["ok"].get<int>());
       has = told["has"].get<std::set<std::string>>();
       CHECK(has.size() <= 3);
     } else if (told.contains("answer")) {
       replies.insert(told["answer"].get<int>());
-    } else if (told.contains("no")) {
+    } else if (told.contains("no") && told["no"].is_number()) {
       replies.insert(told["no"].get<int>());
     }
   }
+  check_order(world, client);
   if (client.leg == nullptr || client.gone) return;
   const auto sent = world.sent.find(&client);
   const int count = sent == world.sent.end() ? 0 : sent->second;
@@ -310,6 +366,91 @@ TEST_CASE("what clients ask for in every order is answered once, and what they a
     CHECK(world.cells.subscriptions.value() == 0);
     CHECK(world.session_cells.open.value() == 0);
   }
+}
+
+// It stayed in the hub's books, and in the queue of what the source is asked for, until the source answered.
+TEST_CASE("who vanishes before the source has answered is not waited for any more") {
+  World world(1);
+  Client& client = world.asks("a");
+  CHECK(world.hub.size() == 1);
+  CHECK(world.sources == 1);
+  world.vanishes(client);
+  CHECK(world.audience.channel_count() == 0);
+  world.hub.tick(Clock::now() + std::chrono::hours(1));
+  CHECK(world.hub.size() == 0);
+  CHECK(world.sources == 0);
+}
+
+std::vector<std::string> kinds(const Client& client) {
+  std::vector<std::string> told;
+  for (const Json& each : parse(client.wire)) {
+    for (const char* kind : {"ok", "no", "pong", "keys"}) {
+      if (!each.contains(kind)) continue;
+      told.emplace_back(kind);
+      break;
+    }
+  }
+  return told;
+}
+
+// Who gives his messages no ids can't know better than that answers come in their order: an error that had
+// overtaken the answer to the message before was taken for it.
+TEST_CASE("messages without an id are answered in order, those with one and pings at once") {
+  World world(1);
+  Client& client = world.comes();
+  world.says(client, R"({"do": "sub", "keys": ["a"]})");
+  world.says(client, R"({"do": "nothing"})");
+  world.says(client, R"({"do": "unsub", "keys": ["b"]})");
+  CHECK(kinds(client).empty());
+  world.says(client, R"({"do": "unsub", "keys": ["b"], "id": 5})");
+  world.says(client, R"({"do": "ping"})");
+  CHECK(kinds(client) == std::vector<std::string>{"ok", "pong"});
+  world.settle();
+  const auto told = kinds(client);
+  REQUIRE(told.size() == 5);
+  CHECK(told[3] == "no");
+  CHECK(told[4] == "keys");
+}
+
+TEST_CASE("a client that sends thousands of messages without an id and is not answered is bounded") {
+  World world(1);
+  Client& client = world.comes();
+  world.says(client, R"({"do": "sub", "keys": ["a"]})");
+  for (int n = 0; n < 1'500; ++n) world.says(client, R"({"do": "unsub", "keys": ["b"]})");
+  CHECK(kinds(client).size() == 501);
+  world.settle();
+  CHECK(kinds(client).size() == 1'501);
+}
+
+TEST_CASE("what a client says to a channel that is not open yet is kept, 256 KiB of it") {
+  World world(1);
+  Client& client = world.comes();
+  world.says(client, R"({"do": "sub", "keys": ["a"], "id": 1})");
+  for (int n = 2; n < 302; ++n)
+    world.says(client, Json{{"do", "say"}, {"key", "a"}, {"id", n}, {"pad", std::string(1'000, 'x')}}.dump());
+  const std::size_t errors = kinds(client).size();
+  CHECK(errors > 30);
+  CHECK(errors < 60);
+  world.settle();
+  CHECK(kinds(client).size() == errors + 1);
+}
+
+TEST_CASE("since when a channel is waited for counts from the first of those who wait now") {
+  World world(1);
+  const auto since = [&] {
+    TimePoint found{};
+    world.hub.for_each([&](const Hub::Channel& each) { found = each.wanted_since; });
+    return found;
+  };
+  world.vanishes(world.asks("a"));
+  const TimePoint before = Clock::now();
+  CHECK(since() < before);
+  (void)world.asks("a");
+  const TimePoint first = since();
+  CHECK(first >= before);
+  (void)world.asks("a");
+  CHECK(since() == first);
+  world.settle();
 }
 
 }  // namespace

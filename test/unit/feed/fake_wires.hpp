@@ -38,6 +38,9 @@ class Wires : public HubPort, public Hub::Host {
   void leave(FeedState&, ChannelId id, std::size_t who) noexcept override {
     later([this, id, who] { hub_end().leave(id, who, Clock::now()); });
   }
+  void withdraw(FeedState&, const std::string& key, std::size_t who) noexcept override {
+    later([this, key, who] { hub_end().withdraw(key, who, Clock::now()); });
+  }
   void renew(FeedState&, ChannelId) noexcept override {}
   void count(FeedState&, ChannelId, std::size_t, std::size_t) noexcept override {}
 
