@@ -6,9 +6,8 @@
 // Thread: its subscriber's. Lifetime: its subscriber's. Invariants:
 //   - each message that asks for channels has one reply, or one per channel, once the source has answered for
 //     all of them, or an error;
-//   - messages without an id are answered in their order, but for pings, and for what each channel has a
-//   reply
-//     of its own: nothing else says which answer is whose;
+//   - messages without an id are answered in their order: nothing else says which answer is whose. Pings may
+//     overtake, and what has a reply per channel;
 //   - a channel is there once, however often it was asked for.
 
 #include <cstdint>
