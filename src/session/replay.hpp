@@ -79,9 +79,11 @@ class Replay {
   /// The same without a try to write: the leg is blocked, or there is none.
   void queue(BufferPool& pool, std::span<const std::byte> run, StreamPoint start);
   /// Has the leg anything to take?
-  [[nodiscard]] bool blocked() const noexcept { return size() > known().sent; }
+  [[nodiscard]] bool blocked() const noexcept { return !empty() && kept_->buffer->size() > kept_->sent; }
   [[nodiscard]] std::span<const std::byte> unsent() const noexcept;
-  [[nodiscard]] std::uint64_t unsent_bytes() const noexcept { return size() - known().sent; }
+  [[nodiscard]] std::uint64_t unsent_bytes() const noexcept {
+    return empty() ? 0 : kept_->buffer->size() - kept_->sent;
+  }
   /// The leg took the first `bytes` of `unsent()`.
   void took(std::size_t bytes, Rules rules) noexcept;
   /// A backend message came: whole messages that are with the leg are answered. Costs nothing unless such
