@@ -36,12 +36,21 @@ Loop::~Loop() {
 }
 
 bool Loop::add(Leg& leg, Handler& handler, unsigned which) noexcept {
-  static_assert(alignof(Handler) > which_mask);
   leg.use_scratch(cipher_);
+  return watch(leg.descriptor(), handler, which);
+}
+
+bool Loop::add(PumpLeg& leg, Handler& handler, unsigned which) noexcept {
+  leg.use_scratch(cipher_);
+  return watch(leg.descriptor(), handler, which);
+}
+
+bool Loop::watch(int descriptor, Handler& handler, unsigned which) noexcept {
+  static_assert(alignof(Handler) > which_mask);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = reinterpret_cast<std::uintptr_t>(&handler) | (which & which_mask);
-  return epoll_ctl(epoll_, EPOLL_CTL_ADD, leg.descriptor(), &event) == 0;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
 void Loop::remove(Leg& leg) noexcept {

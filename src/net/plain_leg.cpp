@@ -15,8 +15,6 @@ namespace holdfast::net {
 
 namespace {
 
-// A frame of 16 KiB in one read; more than 32 KiB leave the cache before they are written.
-constexpr std::size_t read_bytes = 32UL * 1024;
 // Of one gathered write; what is beyond is for the next one.
 constexpr std::size_t most_pieces = 16;
 
@@ -30,22 +28,10 @@ class PlainLeg final : public Leg {
         read_limit_(other->read_limit_) {}
 
   IoResult read(std::span<std::byte> into) noexcept override {
-    const std::size_t asked = std::min<std::size_t>(into.size(), read_limit_);
-    const ssize_t got = recv(socket_.get(), into.data(), asked, 0);
-    if (got > 0) {
-      const auto bytes = static_cast<std::size_t>(got);
-      // epoll(7): a short read of a stream says that it is drained; no second call to see EAGAIN.
-      return {bytes, bytes < asked ? IoState::drained : IoState::more};
-    }
-    if (got == 0) return {0, IoState::end};
-    return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
+    return plain::read(socket_.get(), into.first(std::min<std::size_t>(into.size(), read_limit_)));
   }
-
   IoResult write(std::span<const std::byte> bytes) noexcept override {
-    const ssize_t sent = send(socket_.get(), bytes.data(), bytes.size(), write_flags_);
-    if (sent < 0) return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
-    const auto taken = static_cast<std::size_t>(sent);
-    return {taken, taken < bytes.size() ? IoState::drained : IoState::more};
+    return plain::write(socket_.get(), bytes, write_flags_);
   }
 
   IoResult write_gathered(Pieces pieces) noexcept override {
@@ -67,7 +53,7 @@ class PlainLeg final : public Leg {
   }
 
   void limit_reads(std::size_t bytes) noexcept override {
-    read_limit_ = static_cast<std::uint16_t>(std::min(bytes, read_bytes));
+    read_limit_ = static_cast<std::uint16_t>(std::min(bytes, plain::read_bytes));
   }
   void cork() noexcept override { write_flags_ = MSG_NOSIGNAL | MSG_MORE; }
   void uncork() noexcept override {
@@ -88,14 +74,37 @@ class PlainLeg final : public Leg {
   int descriptor() const noexcept override { return socket_.get(); }
   [[no_unique_address]] Socket socket_;
   std::uint16_t write_flags_ = MSG_NOSIGNAL;
-  std::uint16_t read_limit_ = read_bytes;
+  std::uint16_t read_limit_ = plain::read_bytes;
 };
-static_assert(sizeof(PlainLeg) <= 24, "glibc's smallest block: every session has one or two");
+static_assert(sizeof(PlainLeg) <= 24, "glibc's smallest block: every subscriber has one");
 
 }  // namespace
 
 Socket take_socket(std::unique_ptr<Leg> plain) noexcept {
   return static_cast<PlainLeg&>(*plain).take_socket();
+}
+
+Socket take_socket_if_plain(Leg& leg) noexcept {
+  auto* const plain = dynamic_cast<PlainLeg*>(&leg);
+  return plain == nullptr ? Socket() : plain->take_socket();
+}
+
+IoResult plain::read(int descriptor, std::span<std::byte> into) noexcept {
+  const ssize_t got = recv(descriptor, into.data(), into.size(), 0);
+  if (got > 0) {
+    const auto bytes = static_cast<std::size_t>(got);
+    // epoll(7): a short read of a stream says that it is drained; no second call to see EAGAIN.
+    return {bytes, bytes < into.size() ? IoState::drained : IoState::more};
+  }
+  if (got == 0) return {0, IoState::end};
+  return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
+}
+
+IoResult plain::write(int descriptor, std::span<const std::byte> bytes, int flags) noexcept {
+  const ssize_t sent = send(descriptor, bytes.data(), bytes.size(), flags);
+  if (sent < 0) return {0, tcp::would_block(errno) ? IoState::drained : IoState::failed};
+  const auto taken = static_cast<std::size_t>(sent);
+  return {taken, taken < bytes.size() ? IoState::drained : IoState::more};
 }
 
 std::unique_ptr<Leg> make_plain_leg(Socket socket) {

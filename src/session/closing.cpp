@@ -39,8 +39,7 @@ void Session::begin_closing(Reason reason, ClosedBy who, std::uint16_t code) noe
   reason_ = reason;
   closed_by_ = who;
   close_code_ = code;
-  closing_deadline_ = shard_.loop().now() + route_.close_timeout_ms.load(std::memory_order_relaxed);
-  arm_closing_timer();
+  arm_closing_timer(route().close_timeout_ms.load(std::memory_order_relaxed));
   lift_throttle();  // its Close may be behind what waits, and close_timeout bounds the rest
 }
 
@@ -109,16 +108,16 @@ void Session::backend_ended(Peer from, net::IoState state) noexcept {
   }
   if (!breaking_) tell_leg_lost(from);
   end(reason_of_cut(given));
-  if (state == net::IoState::failed && side(from).leg != nullptr) drop(from);
+  if (state == net::IoState::failed && side(from).leg) drop(from);
 }
 
 void Session::write_failed(Peer to) noexcept {
   Side& destination = side(to);
   destination.write_broken = true;
-  destination.unsent.reset();
+  destination.forget(&Rest::unsent);
   if (to == client && feeding() != nobody && side(feeding()).paused()) {
     side(feeding()).resume(Stop::destination);
-    shard_.loop().requeue(*this, feeding());
+    shard().loop().requeue(*this, feeding());
   }
   const bool nothing_to_read =
       destination.reading == Reading::ended || (destination.paused() && to == client);
@@ -130,7 +129,7 @@ void Session::write_failed(Peer to) noexcept {
     // What it sent before it died is still to be read; its end shows behind that.
     destination.ending = true;
     if (destination.paused()) look_soon();
-    shard_.loop().requeue(*this, to);
+    shard().loop().requeue(*this, to);
   }
 }
 
@@ -156,7 +155,7 @@ void Session::refuse(Peer from, Reason reason) noexcept {
 
 void Session::end(Reason reason) noexcept {
   Ending codes = ending(reason);
-  if (reason == Reason::token_expired) codes.to_client = route_.at_expiry.load(std::memory_order_relaxed);
+  if (reason == Reason::token_expired) codes.to_client = route().at_expiry.load(std::memory_order_relaxed);
   if (phase_ == Phase::closing && is_running()) {
     answer_[0] = codes.to_client;  // half-closed: it can't answer, but it can still read why
     settle();
@@ -179,7 +178,7 @@ void Session::end_at(Reason reason, Tick when) noexcept {
   if (planned_ != Reason::none && static_cast<std::int32_t>(end_at_ - when) <= 0) return;
   planned_ = reason;
   end_at_ = when;
-  on_timer(shard_.loop().now());
+  on_timer(shard().loop().now());
 }
 
 std::string_view Session::words_for(Peer to) const noexcept {
@@ -188,7 +187,7 @@ std::string_view Session::words_for(Peer to) const noexcept {
 
 // To be written at the end of the frame that is passing; a code of 0 is nothing to write.
 void Session::offer_close(Peer to, std::uint16_t code) noexcept {
-  if (side(to).leg != nullptr && !side(to).close_written) side(to).close_due = code;
+  if (side(to).leg && !side(to).close_written) side(to).close_due = code;
 }
 
 void Session::write_due_close(Peer to) noexcept {
@@ -207,16 +206,16 @@ void Session::write_due_close(Peer to) noexcept {
 void Session::settle_if_done() noexcept {
   if (phase_ != Phase::closing) return;
   const Side& c = side(client);
-  const bool client_done = c.close_received || c.reading == Reading::ended || c.leg == nullptr;
+  const bool client_done = c.close_received || c.reading == Reading::ended || !c.leg;
   // A frame that never ends any more leaves no place for a Close.
-  const bool client_due = c.close_due != 0 && c.leg != nullptr && feeding() != nobody &&
-                          side(feeding()).reading == Reading::frames;
+  const bool client_due =
+      c.close_due != 0 && c.leg && feeding() != nobody && side(feeding()).reading == Reading::frames;
   bool backend_done = !reroute_.attempt_under_way();
   bool backend_due = false;
   if (current_ != nobody) {
     const Side& b = side(current_);
-    backend_done = b.close_received || b.reading == Reading::ended || b.leg == nullptr;
-    backend_due = b.close_due != 0 && b.leg != nullptr && c.reading == Reading::frames;
+    backend_done = b.close_received || b.reading == Reading::ended || !b.leg;
+    backend_due = b.close_due != 0 && b.leg && c.reading == Reading::frames;
   }
   bool done = false;
   if (is_relayed(reason_)) {
@@ -224,7 +223,7 @@ void Session::settle_if_done() noexcept {
   } else if (waits_for_the_client(reason_)) {
     done = client_done && !client_due;
   } else if (reason_ == Reason::client_vanished) {
-    done = backend_done || c.leg == nullptr;
+    done = backend_done || !c.leg;
   } else {
     done = !client_due && !backend_due;
   }
@@ -249,17 +248,17 @@ void Session::settle() noexcept {
   unsigned looked_at = 0;
   for (const Peer peer : peers()) {
     Side& each = side(peer);
-    if (each.leg == nullptr) continue;
-    if (has_unsent(peer)) wait = linger_ms + route_.close_timeout_ms.load(std::memory_order_relaxed);
-    each.carry.reset();
-    if (peer != client) backend_side(peer).held.reset();
+    if (!each.leg) continue;
+    if (has_unsent(peer)) wait = linger_ms + route().close_timeout_ms.load(std::memory_order_relaxed);
+    each.forget(&Rest::carry);
+    if (peer != client) backend_side(peer).forget(&Rest::held);
     // Where it was read until nothing was left, the next edge tells.
     bool look = each.paused() || each.reading == Reading::later;
     each.stops = 0;
     if (each.reading != Reading::ended) each.reading = Reading::discard;
     if (peer != client && each.close_received && each.reading == Reading::discard && !has_unsent(peer)) {
       // Most backends send their FIN right behind their Close: if it is here, closing sends ours.
-      const net::IoState state = each.at_end ? net::IoState::end : each.leg->discard();
+      const net::IoState state = each.at_end ? net::IoState::end : each.leg.discard();
       look = state == net::IoState::more;
       if (state == net::IoState::end || state == net::IoState::failed) each.reading = Reading::ended;
     }
@@ -269,8 +268,7 @@ void Session::settle() noexcept {
   preamble_.reset();
   open_ping_.reset();
   if (throttle_ != nullptr) throttle_->stalled.reset();
-  closing_deadline_ = shard_.loop().now() + wait;
-  arm_closing_timer();
+  arm_closing_timer(wait);
   for (const Peer peer : peers()) {
     if ((looked_at >> peer & 1U) != 0) linger(peer);
   }
@@ -280,43 +278,43 @@ void Session::settle() noexcept {
 // Each segment costs as much as several system calls.
 void Session::cork_last_words(Peer to) noexcept {
   Side& destination = side(to);
-  if (destination.leg == nullptr || !destination.close_received) return;
+  if (!destination.leg || !destination.close_received) return;
   destination.corked = true;
-  destination.leg->cork();
+  destination.leg.cork();
 }
 
 void Session::uncork_if_open(Peer to) noexcept {
   if (to == nobody || (to == second && detour_ == nullptr) || !side(to).corked) return;
   side(to).corked = false;
-  if (side(to).leg != nullptr && !side(to).finished) side(to).leg->uncork();
+  if (side(to).leg && !side(to).finished) side(to).leg.uncork();
 }
 
 // FIN behind what is still unsent.
 void Session::finish(Peer to) noexcept {
   Side& destination = side(to);
   destination.finishing = true;
-  if (destination.leg == nullptr || has_unsent(to) || destination.finished) return;
+  if (!destination.leg || has_unsent(to) || destination.finished) return;
   destination.finished = true;
   if (phase_ == Phase::settled && destination.reading == Reading::ended) {
-    destination.leg->finish_before_end();  // it is dropped by `linger`
+    destination.leg.finish_before_end();  // it is dropped by `linger`
   } else {
-    destination.leg->finish_writing();
+    destination.leg.finish_writing();
   }
 }
 
 // Reads and throws away until the peer's end, so that our last words are not lost to a reset.
 void Session::linger(Peer peer) noexcept {
   Side& each = side(peer);
-  if (each.leg == nullptr) return;
+  if (!each.leg) return;
   if (each.reading == Reading::ended) {
     if (each.finished && (phase_ == Phase::settled || each.role == Role::leaving)) drop(peer);
     return;
   }
-  switch (each.leg->discard()) {
+  switch (each.leg.discard()) {
     case net::IoState::drained:
       return;
     case net::IoState::more:
-      shard_.loop().requeue(*this, peer);
+      shard().loop().requeue(*this, peer);
       return;
     case net::IoState::end:
       input_ended(peer, net::IoState::end);
@@ -332,11 +330,12 @@ void Session::drop(Peer peer) noexcept {
   if (peer != nobody) {
     Side& each = side(peer);
     each.leg.reset();
-    each.unsent.reset();
-    each.carry.reset();
+    each.forget(&Rest::unsent);
+    each.forget(&Rest::carry);
     if (peer != client) {
+      if (peer == current_ && phase_ == Phase::closing) detour().latest = latest();  // for the record
       backend_side(peer).seat = {};
-      backend_side(peer).held.reset();
+      backend_side(peer).forget(&Rest::held);
     }
     each.reading = Reading::ended;
     if (each.role == Role::leaving) each.role = Role::none;
@@ -345,15 +344,15 @@ void Session::drop(Peer peer) noexcept {
     const Peer source = source_for(peer);
     if (source != nobody && (peer == client || phase_ != Phase::open) && side(source).paused()) {
       side(source).stops = 0;
-      if (side(source).leg != nullptr) shard_.loop().requeue(*this, source);
+      if (side(source).leg) shard().loop().requeue(*this, source);
     }
   }
   if (phase_ != Phase::settled) return;
   for (const Peer each : peers()) {
-    if (side(each).leg != nullptr) return;
+    if (side(each).leg) return;
   }
   cancel();
-  shard_.retire(self_);
+  shard().retire(shard().handle_of(*this));
 }
 
 void Session::cut(Reason reason) noexcept {
@@ -368,7 +367,7 @@ void Session::cut(Reason reason) noexcept {
     record();
   }
   for (const Peer peer : peers()) {
-    if (side(peer).leg != nullptr) drop(peer);
+    if (side(peer).leg) drop(peer);
   }
 }
 

@@ -8,6 +8,13 @@
 
 namespace holdfast::session {
 
+namespace {
+// What `make` makes dies on another thread, as soon as that one has its `copy`. glibc keeps what a thread
+// frees for it up to 1,032 bytes: the next copy would lie in the setup thread's memory, and keep its free
+// pages.
+constexpr std::size_t least_short_lived = 1'040;
+}  // namespace
+
 std::string_view take_line(std::string_view& rest) noexcept {
   const std::size_t end = rest.find("\r\n");
   const std::string_view line = rest.substr(0, end == std::string_view::npos ? rest.size() : end + 2);
@@ -52,8 +59,8 @@ std::unique_ptr<const Continuation> Continuation::make(Head head, std::string_vi
     assert(texts[n].size() <= UINT16_MAX);
     sizes.others[n == 0 ? 0 : n - 1] = static_cast<std::uint16_t>(texts[n].size());
   }
-  std::unique_ptr<Continuation> made(
-      new (bytes) Continuation(std::move(head.common_fields), head.common_lines, sizes));
+  std::unique_ptr<Continuation> made(new (std::max(bytes, least_short_lived)) Continuation(
+      std::move(head.common_fields), head.common_lines, sizes));
   char* place = made->text();
   for (const std::string_view text : texts) place += text.copy(place, text.size());
   OPENSSL_cleanse(head.own_fields.data(), head.own_fields.size());

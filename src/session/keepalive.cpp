@@ -27,26 +27,26 @@ void sooner(std::uint32_t& wait, std::uint32_t candidate) noexcept {
 }
 }  // namespace
 
-void Session::arm_closing_timer() noexcept {
-  shard_.loop().timers().arm(*this, closing_deadline_);
+void Session::arm_closing_timer(std::uint32_t wait_ms) noexcept {
+  shard().loop().timers().arm(*this, shard().loop().now() + wait_ms);
 }
 
 void Session::on_timer(Tick now) {
   if (phase_ == Phase::settled) {
     for (const Peer peer : peers()) {
-      if (side(peer).leg != nullptr) drop(peer);
+      if (side(peer).leg) drop(peer);
     }
     return;
   }
   if (phase_ == Phase::closing) {
     // A half-closed client goes on receiving while something comes for it, within the session's limits.
     std::uint32_t wait = longest_look_ms;
-    const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+    const std::uint32_t timeout = route().close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left =
         feeding() == nobody ? 0 : remaining_ms(side(feeding()).last_received, timeout, now);
-    if (!is_running() || side(client).leg == nullptr || left == 0) return settle();
+    if (!is_running() || !side(client).leg || left == 0) return settle();
     if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
-    shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(std::min(wait, left), 1));
+    shard().loop().timers().arm(*this, now + std::max<std::uint32_t>(std::min(wait, left), 1));
     return;
   }
   look(now);
@@ -58,7 +58,7 @@ void Session::forget_revoked_end() noexcept {
 }
 
 std::uint32_t Session::token_left_ms(Tick now) const noexcept {
-  const bool stays = route_.at_expiry.load(std::memory_order_relaxed) == config::Jwt::stay;
+  const bool stays = route().at_expiry.load(std::memory_order_relaxed) == config::Jwt::stay;
   if (token_lasts_100ms_ == 0 || stays) return UINT32_MAX;
   const std::uint64_t end = std::uint64_t{token_lasts_100ms_} * 100;
   const std::uint64_t age = age_ms(now);
@@ -73,11 +73,11 @@ Reason Session::overdue(Tick now, std::uint32_t& wait) noexcept {
   }
   if (token_left_ms(now) == 0) return Reason::token_expired;
   sooner(wait, token_left_ms(now));
-  if (const std::uint32_t most = route_.max_age_ms.load(std::memory_order_relaxed); most != 0) {
+  if (const std::uint32_t most = route().max_age_ms.load(std::memory_order_relaxed); most != 0) {
     if (remaining_ms(started_, most, now) == 0) return Reason::max_age;
     sooner(wait, remaining_ms(started_, most, now));
   }
-  if (const std::uint32_t most = route_.idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
+  if (const std::uint32_t most = route().idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
     if (remaining_ms(last_data_, most, now) == 0) return Reason::idle;
     sooner(wait, remaining_ms(last_data_, most, now));
   }
@@ -86,13 +86,20 @@ Reason Session::overdue(Tick now, std::uint32_t& wait) noexcept {
 
 void Session::look_soon() noexcept {
   // Not at once: this is called from within a write, where a Close may be half on its way.
-  if (phase_ == Phase::open) shard_.loop().timers().arm(*this, shard_.loop().now());
+  if (phase_ == Phase::open) shard().loop().timers().arm(*this, shard().loop().now());
+}
+
+// What only a session at work needs.
+void Session::give_back() noexcept {
+  for (const Peer peer : peers()) side(peer).give_back();
+  replay_.give_back();
 }
 
 void Session::look(Tick now) noexcept {
   std::uint32_t wait = longest_look_ms;
-  age_ms_ = age_ms(now);
+  if (has_wrapped(now)) ++wraps_;
   aged_at_ = now;
+  if (elapsed_ms(last_data_, now) >= longest_look_ms) give_back();
   if (throttle_ != nullptr) look_at_throttle(now, wait);
   if (const Reason why = overdue(now, wait); why != Reason::none) return end(why);
   // What a dead backend has sent goes to its client, however slow that one is; but where the session ends
@@ -100,7 +107,7 @@ void Session::look(Tick now) noexcept {
   const bool goes_on = former_ != nobody || breaking_ || can_reroute(Cause::lost);
   const bool ends_with_it = !goes_on || side(client).ending;
   if (feeding() != nobody && side(feeding()).ending && side(feeding()).paused()) {
-    const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+    const std::uint32_t timeout = route().close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left =
         remaining_ms(side(client).last_taken, ends_with_it ? timeout : client_stuck_ms, now);
     if (left > 0) {
@@ -122,13 +129,13 @@ void Session::look(Tick now) noexcept {
   }
   judge_leg_age(now, wait);
   look_at_reroute(now, wait);
-  if (phase_ == Phase::open) shard_.loop().timers().arm(*this, now + std::max<std::uint32_t>(wait, 1));
+  if (phase_ == Phase::open) shard().loop().timers().arm(*this, now + std::max<std::uint32_t>(wait, 1));
 }
 
 // SESSIONS.md promise 8 and section 2.
 void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
-  const std::uint32_t interval = route_.ping_interval_ms.load(std::memory_order_relaxed);
-  const std::uint32_t timeout = route_.ping_timeout_ms.load(std::memory_order_relaxed);
+  const std::uint32_t interval = route().ping_interval_ms.load(std::memory_order_relaxed);
+  const std::uint32_t timeout = route().ping_timeout_ms.load(std::memory_order_relaxed);
   Side& leg_side = side(peer);
   if (unacknowledged_for(peer, timeout, now)) return lost(peer);
   if (leg_side.in_flight) sooner(wait, std::min(timeout, look_again_ms));
@@ -142,18 +149,18 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
     if (!heard() && left > 0) return sooner(wait, std::min(left, interval));
     // Where this thread was late, the answer may be waiting in the socket.
     if (!heard()) pump(peer);
-    if (phase_ != Phase::open || leg_side.leg == nullptr || (peer != client && peer != current_)) return;
+    if (phase_ != Phase::open || !leg_side.leg || (peer != client && peer != current_)) return;
     leg_side.ping_open = false;
     if (!heard() && !leg_side.paused()) {
       if (leg_side.ping_answered) return lost(peer);
-      if (peer != client) shard_.warn_mute_to_pings(backend_side(peer).seat.backend());
+      if (peer != client) shard().warn_mute_to_pings(backend_side(peer).seat.backend());
       leg_side.last_received = now;  // asked again after another interval
     }
   }
   // Spread, so that sessions that began together don't ping together: up to a tenth later.
-  const std::uint32_t due = interval + (self_.index * 2654435761U) % (interval / 10 + 1);
+  const std::uint32_t due = interval + (shard().handle_of(*this).index * 2654435761U) % (interval / 10 + 1);
   if (const std::uint32_t left = remaining_ms(leg_side.last_received, due, now); left > 0) {
-    const std::uint32_t young = remaining_ms(leg_side.begun, first_ping_ms, now);
+    const std::uint32_t young = remaining_ms(leg_side.since, first_ping_ms, now);
     const bool unknown = leg_side.ping_at == 0 && !leg_side.ping_answered;
     if (!unknown || young > 0) return sooner(wait, unknown ? std::min(left, young) : left);
     // A busy leg is never silent enough for a ping, until it hangs: then it must be known that it would
@@ -169,7 +176,7 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
 }
 
 void Session::send_ping(Peer to, Tick now) noexcept {
-  const PingPayload payload{shard_.surroundings().ping_marker, now};
+  const PingPayload payload{shard().surroundings().ping_marker, now};
   std::array<std::byte, ping_bytes> bytes;
   std::memcpy(bytes.data(), &payload.marker, sizeof payload.marker);
   std::memcpy(bytes.data() + sizeof payload.marker, &payload.sent, sizeof payload.sent);
@@ -192,11 +199,11 @@ bool Session::pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcep
   // The marker is no secret (every peer has seen it): a pong is ours only while one of our pings is
   // unanswered.
   Side& source = side(from);
-  if (got.marker != shard_.surroundings().ping_marker || source.pings_unanswered == 0) return false;
+  if (got.marker != shard().surroundings().ping_marker || source.pings_unanswered == 0) return false;
   --source.pings_unanswered;
   source.ping_answered = true;
   if (got.sent == source.ping_at) {
-    shard_.surroundings().cells.ping_rtt.observe(Milliseconds(elapsed_ms(got.sent, shard_.loop().now())));
+    shard().surroundings().cells.ping_rtt.observe(Milliseconds(elapsed_ms(got.sent, shard().loop().now())));
     source.ping_open = false;
     source.pings_unanswered = 0;  // a peer may answer the latest one only (RFC 6455 section 5.5.3)
   }
@@ -209,11 +216,11 @@ bool Session::unacknowledged_for(Peer peer, std::uint32_t timeout_ms, Tick now) 
   Side& leg_side = side(peer);
   const bool suspicious =
       leg_side.in_flight || has_unsent(peer) || leg_side.ping_open || leg_side.relayed_ping_open;
-  if (!suspicious || leg_side.leg == nullptr) {
+  if (!suspicious || !leg_side.leg) {
     leg_side.in_flight = false;
     return false;
   }
-  const net::Liveness state = leg_side.leg->liveness();
+  const net::Liveness state = leg_side.leg.liveness();
   const bool waiting = state.unacknowledged > 0 || state.unanswered_probes >= 3;
   if (!waiting) {
     leg_side.in_flight = false;

@@ -38,7 +38,7 @@ std::optional<Cause> Session::wanted_elsewhere() const noexcept {
 
 const char* Session::why_no_requested_move() const noexcept {
   if (phase_ != Phase::open) return "it is closing";
-  if (!route_.reroutes_on(Cause::requested)) return "reroute.on of its route lacks \"rebalance\"";
+  if (!route().reroutes_on(Cause::requested)) return "reroute.on of its route lacks \"rebalance\"";
   if (current_ == nobody) return "it is without a backend and being rerouted";
   if (former_ != nobody) return "it is being moved: its old backend still has the word";
   if (!can_reroute(Cause::requested)) return "no other backend could go on with what its handshake agreed on";
@@ -55,7 +55,7 @@ bool Session::order_move(Cause cause) noexcept {
   if (ordered_ && urgency(*ordered_) >= urgency(cause)) return false;
   if (reroute_.is_leaving() && urgency(reroute_.cause()) >= urgency(cause)) return false;
   ordered_ = cause;
-  shard_.want_move(self_, upstream_state(), cause);
+  shard().want_move(shard().handle_of(*this), upstream_state(), cause);
   return true;
 }
 
@@ -64,13 +64,13 @@ bool Session::move(Cause cause) noexcept {
   if (!can_move(cause)) return false;
   // The backend may have come back while this waited for its turn.
   if (is_by_state(cause) && !wanted_elsewhere()) return false;
-  const Tick now = shard_.loop().now();
+  const Tick now = shard().loop().now();
   const Reroute::State before = reroute_.state();
   if (before == Reroute::State::attached) {
     detour().tally = {};
     detour().place_found = false;
     move_tried_at_ = now;
-    move_wait_ms_ = static_cast<std::uint16_t>(move_again_ms + shard_.random() % move_again_ms);
+    move_wait_ms_ = static_cast<std::uint16_t>(move_again_ms + shard().random() % move_again_ms);
   }
   const Reroute::Todo todo = reroute_.move_due(now, cause);
   if (todo == Reroute::Todo::ask) begin_move();
@@ -88,7 +88,7 @@ bool Session::at_switching_point() const noexcept {
 bool Session::is_quiet(Tick now) const noexcept {
   return client_messages_ == answered_ && backend_side(current_).given == Given::whole_ones &&
          !has_unsent(client) &&
-         elapsed_ms(last_data_, now) >= route_.quiet_ms.load(std::memory_order_relaxed);
+         elapsed_ms(last_data_, now) >= route().quiet_ms.load(std::memory_order_relaxed);
 }
 
 void Session::try_switch() noexcept {
@@ -98,14 +98,15 @@ void Session::try_switch() noexcept {
 // The new leg is dead before it was used: as if it had not come.
 void Session::standby_ended() noexcept {
   const upstream::Backend* there = &backend_side(standby_).seat.backend();
-  (void)reroute_.failed(shard_.loop().now(), AttemptResult::no_way, there, shard_.random(), reroute_rules());
+  (void)reroute_.failed(shard().loop().now(), AttemptResult::no_way, there, shard().random(),
+                        reroute_rules());
   note_reroute(RerouteResult::stayed, "the new leg ended before it was used");
   stay();
   look_soon();
 }
 
 void Session::switch_over() noexcept {
-  const Tick now = shard_.loop().now();
+  const Tick now = shard().loop().now();
   answer_open_ping();
   if (phase_ != Phase::open) return;  // the client's leg was found dead
   former_ = current_;
@@ -128,17 +129,17 @@ void Session::switch_over() noexcept {
 // kept.
 void Session::break_off() noexcept {
   breaking_ = true;
-  detour().breaking_since = detour().paused_at = shard_.loop().now();
+  detour().breaking_since = detour().paused_at = shard().loop().now();
   write_close_of_ours(current_);
 }
 
 void Session::write_close_of_ours(Peer to) noexcept {
   const ws::ControlFrame frame = ws::encode_close(going_away, {}, mask_for(to));
-  const net::IoResult sent = side(to).leg->write(frame.view());
+  const net::IoResult sent = side(to).leg.write(frame.view());
   if (sent.state == net::IoState::failed) {
     side(to).write_broken = true;
   } else if (sent.bytes < frame.view().size()) {
-    shard_.loop().buffers().append(side(to).unsent, frame.view().subspan(sent.bytes));
+    shard().loop().buffers().append(side(to).room_for(&Rest::unsent), frame.view().subspan(sent.bytes));
   }
   side(to).close_written = true;
 }
@@ -146,9 +147,9 @@ void Session::write_close_of_ours(Peer to) noexcept {
 // The old leg has had its time. It gets more where the client is too slow for it to be read, and in the
 // middle of what it says, as long as it goes on; others need not wait for the place of such a move.
 void Session::hand_over() noexcept {
-  const Tick now = shard_.loop().now();
+  const Tick now = shard().loop().now();
   const BackendSide& old = backend_side(former_);
-  const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+  const std::uint32_t timeout = route().close_timeout_ms.load(std::memory_order_relaxed);
   const bool goes_on = old.given != Given::whole_ones && elapsed_ms(old.last_received, now) < timeout;
   if (!goes_on && !old.paused()) return former_done(former_);
   reroute_.more_time(now);
@@ -159,7 +160,7 @@ void Session::hand_over() noexcept {
 void Session::note_disabled() noexcept {
   const upstream::Backend* here = backend();
   if (here != nullptr && here->admin_state() == upstream::AdminState::disabled) {
-    reroute_.disabled(shard_.loop().now(), here->times_disabled());
+    reroute_.disabled(shard().loop().now(), here->times_disabled());
   } else {
     reroute_.not_disabled();
   }
@@ -186,7 +187,7 @@ void Session::former_done(Peer peer) noexcept {
   tell_moved();
   former_ = nobody;
   leave(peer);
-  if (reroute_.state() == Reroute::State::handing_over) reroute_.former_done(shard_.loop().now());
+  if (reroute_.state() == Reroute::State::handing_over) reroute_.former_done(shard().loop().now());
   end_move();
   if (current_ != nobody) feed_from(current_);
   if (phase_ == Phase::closing) settle_if_done();
@@ -198,8 +199,8 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
   // Nor is a backend told to end what its client has stopped reading: it would not wait for that one.
   const bool stuck = has_unsent(client) && elapsed_ms(side(client).last_taken, now) >= client_stuck_ms;
   const bool point = at_switching_point() && (is_quiet(now) || (reroute_.settled_long_enough(now) && !stuck));
-  if (!point || !shard_.may_begin_move()) {
-    const std::uint32_t quiet = route_.quiet_ms.load(std::memory_order_relaxed);
+  if (!point || !shard().may_begin_move()) {
+    const std::uint32_t quiet = route().quiet_ms.load(std::memory_order_relaxed);
     wait = std::min(wait, std::max(remaining_ms(last_data_, quiet, now), turn_again_ms));
     return;
   }
@@ -214,7 +215,7 @@ void Session::look_for_quiet(Tick now, std::uint32_t& wait) noexcept {
 
 // Urgent moves don't: the old backend is suspect, or has no time.
 bool Session::breaks_first() const noexcept {
-  return route_.move.load(std::memory_order_relaxed) == config::MoveOrder::break_first && !reroute_.urgent();
+  return route().move.load(std::memory_order_relaxed) == config::MoveOrder::break_first && !reroute_.urgent();
 }
 
 // From here on only the present backend can read the client's messages (SESSIONS.md promise 6). Without one,
@@ -225,7 +226,7 @@ void Session::note_compressed() noexcept {
 }
 
 void Session::call_off(const char* why) noexcept {
-  if (breaking_ || !reroute_.call_off(shard_.loop().now())) return;
+  if (breaking_ || !reroute_.call_off(shard().loop().now())) return;
   withdraw_attempt();
   note_reroute(RerouteResult::stayed, why);
   stay();
@@ -234,13 +235,13 @@ void Session::call_off(const char* why) noexcept {
 void Session::begin_move() noexcept {
   assert(!move_counted_);
   move_counted_ = true;
-  shard_.move_began();
+  shard().move_began();
 }
 
 void Session::end_move() noexcept {
   if (!move_counted_) return;
   move_counted_ = false;
-  shard_.move_ended();
+  shard().move_ended();
 }
 
 }  // namespace holdfast::session

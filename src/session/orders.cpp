@@ -36,8 +36,9 @@ void Shard::list(ListSessions& order) noexcept {
   std::vector<SessionView> seen;
   for_each([&](Session& session, Handle) {
     if (seen.size() >= order.most) return;
-    if (!order.upstream.empty() && session.upstream() != order.upstream) return;
-    if (session.is_running()) seen.push_back(session.view(loop_.now()));
+    if (!session.is_running()) return;
+    if (order.upstream.empty() || session.upstream() == order.upstream)
+      seen.push_back(session.view(loop_.now()));
   });
   if (guest_ != nullptr && order.upstream.empty()) guest_->list(seen, order.most);
   order.answer.set_value(std::move(seen));

@@ -65,30 +65,34 @@ std::size_t advance(std::span<const std::byte> bytes, std::size_t limit, StreamP
 
 }  // namespace
 
+Replay::Kept& Replay::kept() {
+  if (kept_ == nullptr) kept_ = std::make_unique<Kept>();
+  return *kept_;
+}
+
 std::span<const std::byte> Replay::unsent() const noexcept {
-  if (buffer_ == nullptr) return {};
-  return buffer_->bytes().subspan(sent_);
+  if (empty()) return {};
+  return kept_->buffer->bytes().subspan(kept_->sent);
 }
 
 void Replay::clear() noexcept {
-  buffer_.reset();
-  sent_ = preamble_left_ = given_whole_ = given_twice_ = std::size_t{0};
-  head_ = {};
   headless_ = false;
+  if (kept_ != nullptr) *kept_ = {};
 }
 
-// The caller sets `head_` where the new front is no message boundary.
+// The caller sets `head` where the new front is no message boundary.
 void Replay::drop(std::size_t bytes) noexcept {
   if (bytes == 0) return;
-  buffer_->consume(bytes);
-  sent_ -= std::min<std::size_t>(sent_, bytes);
-  preamble_left_ -= std::min<std::size_t>(preamble_left_, bytes);
-  given_whole_ -= std::min<std::size_t>(given_whole_, bytes);
-  given_twice_ -= std::min<std::size_t>(given_twice_, bytes);
-  if (buffer_->empty()) buffer_.reset();
+  kept_->buffer->consume(bytes);
+  kept_->sent -= std::min<std::size_t>(kept_->sent, bytes);
+  kept_->preamble_left -= std::min<std::size_t>(kept_->preamble_left, bytes);
+  kept_->given_whole -= std::min<std::size_t>(kept_->given_whole, bytes);
+  kept_->given_twice -= std::min<std::size_t>(kept_->given_twice, bytes);
+  if (kept_->buffer->empty()) kept_->buffer.reset();
 }
 
-void Replay::wrote(std::span<const std::byte> run, std::size_t taken, StreamPoint start, Rules rules) {
+void Replay::wrote(BufferPool& pool, std::span<const std::byte> run, std::size_t taken, StreamPoint start,
+                   Rules rules) {
   assert(!blocked());
   keeps_unanswered_ = rules.unanswered != 0;
   std::size_t boundary = nowhere;
@@ -114,25 +118,25 @@ void Replay::wrote(std::span<const std::byte> run, std::size_t taken, StreamPoin
     taken -= from;
   }
   if (!run.empty()) {
-    queue(run, start);
-    sent_ += taken;
+    queue(pool, run, start);
+    kept_->sent += taken;
   }
-  if (headless_ && buffer_ == nullptr) headless_ = !point.at_message_boundary();
+  if (headless_ && empty()) headless_ = !point.at_message_boundary();
   enforce(rules);
 }
 
-void Replay::queue(std::span<const std::byte> run, StreamPoint start) {
-  if (buffer_ == nullptr) {
-    head_ = start;
+void Replay::queue(BufferPool& pool, std::span<const std::byte> run, StreamPoint start) {
+  if (empty()) {
+    kept() = {};
+    kept_->head = start;
     headless_ = !start.at_message_boundary();
-    sent_ = std::size_t{0};
   }
-  pool_->append(buffer_, run);
+  pool.append(kept_->buffer, run);
 }
 
 void Replay::took(std::size_t bytes, Rules rules) noexcept {
-  sent_ += bytes;
-  assert(sent_ <= size());
+  kept_->sent += bytes;
+  assert(kept_->sent <= size());
   keeps_unanswered_ = rules.unanswered != 0;
   if (!keeps_unanswered_) drop_complete();
   enforce(rules);
@@ -144,47 +148,47 @@ void Replay::answered() noexcept {
 
 // Everything up to the last message boundary that the leg has reached.
 void Replay::drop_complete() noexcept {
-  if (buffer_ == nullptr) return;
+  if (empty()) return;
   std::size_t boundary = 0;
-  StreamPoint point = head_;
-  for (std::size_t offset = 0; offset < sent_;) {
-    offset += pass(buffer_->bytes().subspan(offset), point).size;
-    if (offset <= sent_ && point.at_message_boundary()) boundary = offset;
+  StreamPoint point = kept_->head;
+  for (std::size_t offset = 0; offset < kept_->sent;) {
+    offset += pass(kept_->buffer->bytes().subspan(offset), point).size;
+    if (offset <= kept_->sent && point.at_message_boundary()) boundary = offset;
   }
   if (boundary == 0) return;
   drop(boundary);
-  head_ = {};
+  kept_->head = {};
   headless_ = false;
 }
 
 void Replay::enforce(Rules rules) noexcept {
-  if (buffer_ == nullptr) return;
+  if (empty()) return;
   if (headless_) return behead();
   // The oldest of the sent ones go first.
-  while (rules.unanswered != 0 && sent_ > rules.unanswered + preamble_left_) {
+  while (rules.unanswered != 0 && kept_->sent > rules.unanswered + kept_->preamble_left) {
     std::size_t end = 0;
     StreamPoint point;
     do {
-      end += pass(buffer_->bytes().subspan(end), point).size;
-    } while (!point.at_message_boundary() && end < sent_);
-    if (end > sent_ || !point.at_message_boundary()) break;
+      end += pass(kept_->buffer->bytes().subspan(end), point).size;
+    } while (!point.at_message_boundary() && end < kept_->sent);
+    if (end > kept_->sent || !point.at_message_boundary()) break;
     drop(end);
-    if (buffer_ == nullptr) return;
+    if (empty()) return;
   }
   StreamPoint point;
-  const Piece first = pass(buffer_->bytes(), point);
-  const bool too_large = sent_ > rules.cap || first.size + point.frame_remaining > rules.cap;
+  const Piece first = pass(kept_->buffer->bytes(), point);
+  const bool too_large = kept_->sent > rules.cap || first.size + point.frame_remaining > rules.cap;
   // Only a message under way can be too large: whole ones are dropped, or bounded by `unanswered`.
-  if (too_large && sent_ > 0 && (rules.unanswered == 0 || sent_ > rules.unanswered)) behead();
+  if (too_large && kept_->sent > 0 && (rules.unanswered == 0 || kept_->sent > rules.unanswered)) behead();
 }
 
 // The sent part of the first message is let go: it can't be given again any more.
 void Replay::behead() noexcept {
-  StreamPoint point = head_;
-  const std::size_t from = advance(buffer_->bytes(), sent_, point);
+  StreamPoint point = kept_->head;
+  const std::size_t from = advance(kept_->buffer->bytes(), kept_->sent, point);
   const bool inside = !point.at_message_boundary();
   drop(from);
-  head_ = inside ? point : StreamPoint{};
+  kept_->head = inside ? point : StreamPoint{};
   headless_ = inside;
 }
 
@@ -249,17 +253,18 @@ class Replay::Copy {
   bool open_ = false;
 };
 
-Replay::Rewound Replay::rewind(StreamPoint end) {
-  if (buffer_ != nullptr && preamble_left_ != 0) drop(preamble_left_);
-  preamble_left_ = std::size_t{0};
-  Copy copy(*pool_, sent_, given_whole_, given_twice_);
-  StreamPoint point = buffer_ == nullptr ? end : head_;
+Replay::Rewound Replay::rewind(BufferPool& pool, StreamPoint end) {
+  (void)kept();
+  if (!empty() && kept_->preamble_left != 0) drop(kept_->preamble_left);
+  kept_->preamble_left = std::size_t{0};
+  Copy copy(pool, kept_->sent, kept_->given_whole, kept_->given_twice);
+  StreamPoint point = empty() ? end : kept_->head;
   if (headless_) {
     copy.begin_message(0, true);
     if (point.frame_remaining != 0 && !point.message_open) copy.was_begun();
   }
   for (std::size_t offset = 0; offset < size();) {
-    const auto rest = buffer_->bytes().subspan(offset);
+    const auto rest = kept_->buffer->bytes().subspan(offset);
     const Piece piece = pass(rest, point);
     if (!piece.control) {
       if (!copy.is_open()) copy.begin_message(offset, false);
@@ -270,31 +275,32 @@ Replay::Rewound Replay::rewind(StreamPoint end) {
   }
   copy.end_stream();
   clear();
-  buffer_ = copy.take();
-  given_whole_ = copy.given_whole;
-  given_twice_ = copy.given;
+  kept_->buffer = copy.take();
+  kept_->given_whole = copy.given_whole;
+  kept_->given_twice = copy.given;
   return copy.result;
 }
 
-void Replay::prepend(std::span<const std::byte> preamble) {
-  assert(sent_ == 0 && preamble_left_ == 0);
+void Replay::prepend(BufferPool& pool, std::span<const std::byte> preamble) {
+  (void)kept();
+  assert(kept_->sent == 0 && kept_->preamble_left == 0);
   if (preamble.empty()) return;
-  BufferPtr whole = pool_->get(preamble.size() + size());
+  BufferPtr whole = pool.get(preamble.size() + size());
   whole->append(preamble);
-  if (buffer_ != nullptr) whole->append(buffer_->bytes());
-  if (given_whole_ != 0) given_whole_ += preamble.size();
-  if (given_twice_ != 0) given_twice_ += preamble.size();
-  buffer_ = std::move(whole);
-  preamble_left_ = preamble.size();
+  if (!empty()) whole->append(kept_->buffer->bytes());
+  if (kept_->given_whole != 0) kept_->given_whole += preamble.size();
+  if (kept_->given_twice != 0) kept_->given_twice += preamble.size();
+  kept_->buffer = std::move(whole);
+  kept_->preamble_left = preamble.size();
 }
 
 std::uint64_t Replay::begun_before(std::size_t bytes) const noexcept {
   std::uint64_t count = 0;
-  StreamPoint point = head_;
+  StreamPoint point = known().head;
   for (std::size_t offset = 0; offset < bytes;) {
-    const Piece piece = pass(buffer_->bytes().subspan(offset), point);
+    const Piece piece = pass(known().buffer->bytes().subspan(offset), point);
     offset += piece.size;
-    if (offset > preamble_left_ && piece.last_frame) ++count;
+    if (offset > known().preamble_left && piece.last_frame) ++count;
   }
   return count;
 }
@@ -303,27 +309,27 @@ std::uint64_t Replay::unfinished_messages(StreamPoint end) const noexcept {
   const bool inside_last = !end.message_open && end.frame_remaining != 0;
   if (!blocked()) return inside_last ? 1 : 0;  // the leg has all that is here
   std::uint64_t count = inside_last ? 1 : 0;
-  StreamPoint point = head_;
+  StreamPoint point = known().head;
   for (std::size_t offset = 0; offset < size();) {
     const bool was_inside = !point.at_message_boundary();
-    const Piece piece = pass(buffer_->bytes().subspan(offset), point);
+    const Piece piece = pass(known().buffer->bytes().subspan(offset), point);
     offset += piece.size;
     const bool ends = point.at_message_boundary() && (was_inside || !piece.control);
-    if (ends && offset > sent_ && offset > preamble_left_) ++count;
+    if (ends && offset > known().sent && offset > known().preamble_left) ++count;
   }
   return count;
 }
 
 void Replay::check_invariants() const noexcept {
-  assert(sent_ <= size());
-  assert(preamble_left_ <= size() && given_twice_ <= size());
-  if (buffer_ == nullptr) return;
-  assert(headless_ == !head_.at_message_boundary());
+  assert(known().sent <= size());
+  assert(known().preamble_left <= size() && known().given_twice <= size());
+  if (empty()) return;
+  assert(headless_ == !known().head.at_message_boundary());
   if (keeps_unanswered_) return;
-  StreamPoint point = head_;
-  for (std::size_t offset = 0; offset < sent_;) {
-    offset += pass(buffer_->bytes().subspan(offset), point).size;
-    assert(offset > sent_ || !point.at_message_boundary());  // a whole sent message is not kept
+  StreamPoint point = known().head;
+  for (std::size_t offset = 0; offset < known().sent;) {
+    offset += pass(known().buffer->bytes().subspan(offset), point).size;
+    assert(offset > known().sent || !point.at_message_boundary());  // a whole sent message is not kept
   }
 }
 

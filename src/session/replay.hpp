@@ -15,11 +15,13 @@
 // Invariants, see check_invariants: nothing is kept of a message that is wholly with the leg (unless
 // unanswered ones are kept); sent_ ≤ size(); a headless buffer begins inside a message.
 //
-// Thread: its session's. Allocates only through the pool.
+// Thread: its session's. Bytes come from the pool that is passed, always the same one; what is known of them
+// is allocated once and kept until `give_back`.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "holdfast/base/buffer_pool.hpp"
@@ -70,17 +72,18 @@ class Replay {
     bool swallow = false;             ///< the message under way is among the dropped: its rest is thrown away
   };
 
-  explicit Replay(BufferPool& pool) noexcept : pool_(&pool) {}
-
   /// A run of whole frames and parts of frames that began at `start` in the stream and of which the leg has
   /// taken the first `taken` bytes. Only while nothing is unsent.
-  void wrote(std::span<const std::byte> run, std::size_t taken, StreamPoint start, Rules rules);
+  void wrote(BufferPool& pool, std::span<const std::byte> run, std::size_t taken, StreamPoint start,
+             Rules rules);
   /// The same without a try to write: the leg is blocked, or there is none.
-  void queue(std::span<const std::byte> run, StreamPoint start);
+  void queue(BufferPool& pool, std::span<const std::byte> run, StreamPoint start);
   /// Has the leg anything to take?
-  [[nodiscard]] bool blocked() const noexcept { return size() > sent_; }
+  [[nodiscard]] bool blocked() const noexcept { return !empty() && kept_->buffer->size() > kept_->sent; }
   [[nodiscard]] std::span<const std::byte> unsent() const noexcept;
-  [[nodiscard]] std::uint64_t unsent_bytes() const noexcept { return size() - sent_; }
+  [[nodiscard]] std::uint64_t unsent_bytes() const noexcept {
+    return empty() ? 0 : kept_->buffer->size() - kept_->sent;
+  }
   /// The leg took the first `bytes` of `unsent()`.
   void took(std::size_t bytes, Rules rules) noexcept;
   /// A backend message came: whole messages that are with the leg are answered. Costs nothing unless such
@@ -89,9 +92,9 @@ class Replay {
 
   /// The leg is lost: everything that is kept is to be sent again from its first byte. `end`: where the
   /// stream from the client stands.
-  [[nodiscard]] Rewound rewind(StreamPoint end);
+  [[nodiscard]] Rewound rewind(BufferPool& pool, StreamPoint end);
   /// For a leg that gets the stream from here on: `preamble` (whole messages) goes first.
-  void prepend(std::span<const std::byte> preamble);
+  void prepend(BufferPool& pool, std::span<const std::byte> preamble);
 
   /// Begun messages (see Rewound) that are kept, the preamble's not counted.
   [[nodiscard]] std::uint64_t begun_messages() const noexcept { return begun_before(size()); }
@@ -99,19 +102,23 @@ class Replay {
   /// stream from the client stands.
   [[nodiscard]] std::uint64_t unfinished_messages(StreamPoint end) const noexcept;
   /// How many of those an earlier leg had whole.
-  [[nodiscard]] std::uint64_t perhaps_delivered() const noexcept { return begun_before(given_whole_); }
+  [[nodiscard]] std::uint64_t perhaps_delivered() const noexcept { return begun_before(known().given_whole); }
   /// The same, and those that the present leg has; only where that one is at a message boundary.
   [[nodiscard]] std::uint64_t with_some_leg() const noexcept {
-    return begun_before(std::max<std::size_t>(sent_, given_whole_));
+    return begun_before(std::max<std::size_t>(known().sent, known().given_whole));
   }
-  [[nodiscard]] std::size_t size() const noexcept { return buffer_ == nullptr ? 0 : buffer_->size(); }
-  [[nodiscard]] std::size_t capacity() const noexcept { return buffer_ == nullptr ? 0 : buffer_->capacity(); }
-  [[nodiscard]] bool empty() const noexcept { return buffer_ == nullptr; }
+  [[nodiscard]] std::size_t size() const noexcept { return empty() ? 0 : kept_->buffer->size(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return empty() ? 0 : kept_->buffer->capacity(); }
+  [[nodiscard]] bool empty() const noexcept { return kept_ == nullptr || kept_->buffer == nullptr; }
   [[nodiscard]] bool headless() const noexcept { return headless_; }
   /// Nothing is kept and nothing of the message under way was let go: a run that is taken whole and ends at a
   /// message boundary needs no bookkeeping.
-  [[nodiscard]] bool idle() const noexcept { return buffer_ == nullptr && !headless_; }
+  [[nodiscard]] bool idle() const noexcept { return empty() && !headless_; }
   void clear() noexcept;
+  /// Memory that only a session at work needs, where it is not needed now. Seldom: it is allocated again.
+  void give_back() noexcept {
+    if (empty()) kept_.reset();
+  }
   void check_invariants() const noexcept;
 
  private:
@@ -123,15 +130,25 @@ class Replay {
   [[nodiscard]] std::uint64_t begun_before(std::size_t bytes) const noexcept;
   class Copy;
 
-  BufferPool* pool_;
-  BufferPtr buffer_;
-  StreamPoint head_;  ///< where the first byte stands; a message boundary unless headless
-  Size sent_;
-  Size preamble_left_;  ///< bytes at the front that belong to the preamble
-  Size given_whole_;    ///< bytes at the front, preamble included, that an earlier leg had whole
-  Size given_twice_;    ///< bytes at the front, behind the preamble, that an earlier leg had a part of
+  /// What there is to be known of what is kept. Nothing of it counts without a buffer.
+  struct Kept {
+    BufferPtr buffer;
+    StreamPoint head;  ///< where the first byte stands; a message boundary unless headless
+    Size sent;
+    Size preamble_left;  ///< bytes at the front that belong to the preamble
+    Size given_whole;    ///< bytes at the front, preamble included, that an earlier leg had whole
+    Size given_twice;    ///< bytes at the front, behind the preamble, that an earlier leg had a part of
+  };
+  [[nodiscard]] Kept& kept();  ///< makes one where there is none
+  [[nodiscard]] const Kept& known() const noexcept {
+    static const Kept nothing;
+    return kept_ == nullptr ? nothing : *kept_;
+  }
+
+  std::unique_ptr<Kept> kept_;
   bool headless_ = false;
   bool keeps_unanswered_ = false;  ///< as the latest rules said
 };
+static_assert(sizeof(Replay) <= 16, "every session has one");
 
 }  // namespace holdfast::session

@@ -94,7 +94,9 @@ class Reroute {
   /// The present backend is disabled, for the `nth` time: `disabled_ms` from the first such call on, it is
   /// lost.
   void disabled(Tick now, std::uint32_t nth) noexcept;
-  void not_disabled() noexcept { disabled_ = 0; }
+  void not_disabled() noexcept {
+    if (past_ != nullptr) past_->disabled = 0;
+  }
   void switched(Tick now) noexcept;
   /// handing_over: the old leg's time begins anew.
   void more_time(Tick now) noexcept;
@@ -117,16 +119,18 @@ class Reroute {
     return state_ >= State::settling && state_ <= State::switching;
   }
   [[nodiscard]] bool settled_long_enough(Tick now) const noexcept {
-    return elapsed_ms(since_, now) >= longest_settling_ms;
+    return elapsed_ms(known().since, now) >= longest_settling_ms;
   }
-  [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
-  [[nodiscard]] std::uint32_t retry() const noexcept { return retry_; }
-  [[nodiscard]] std::uint32_t reroutes() const noexcept { return reroutes_; }
+  [[nodiscard]] std::uint32_t number() const noexcept { return known().number; }
+  [[nodiscard]] std::uint32_t retry() const noexcept { return known().retry; }
+  [[nodiscard]] std::uint32_t reroutes() const noexcept { return known().reroutes; }
   /// When the leg was lost or the move began.
-  [[nodiscard]] Tick began() const noexcept { return began_; }
+  [[nodiscard]] Tick began() const noexcept { return known().began; }
   [[nodiscard]] Reason reason() const noexcept { return reason_; }
   using Excluded = std::array<const upstream::Backend*, Attempt::most_excluded>;
-  [[nodiscard]] Excluded excluded() const noexcept { return excluded_ == nullptr ? Excluded{} : *excluded_; }
+  [[nodiscard]] Excluded excluded() const noexcept {
+    return known().excluded == nullptr ? Excluded{} : *known().excluded;
+  }
   /// The latest moment at which an answer is of use, from now in ms.
   [[nodiscard]] std::uint32_t patience_ms(Tick now, Rules rules) const noexcept;
   /// Milliseconds until `tick` has something to do, at most `limit_ms`.
@@ -146,23 +150,31 @@ class Reroute {
   void exclude(const upstream::Backend* backend) noexcept;
   [[nodiscard]] std::uint32_t handing_over_ms(Rules rules) const noexcept;
 
+  /// What only a session needs that has had to do with another leg, or with a disabled backend.
+  struct Past {
+    std::uint8_t early_count = 0;
+    std::uint16_t retry = 0;
+    std::uint16_t spent = 0;     ///< answers in a row that did not fit, and legs that did not last
+    std::uint32_t disabled = 0;  ///< the backend is, for that time, since `disabled_since`; 0 = it isn't
+    Tick since = 0;              ///< of the present state
+    Tick began = 0;              ///< of the hold or the move
+    Tick next_at = 0;            ///< held: of the next attempt
+    Tick disabled_since = 0;
+    std::array<Tick, early_deaths> early{};
+    std::uint32_t number = 0;
+    std::uint32_t reroutes = 0;
+    std::unique_ptr<Excluded> excluded;  ///< null = none
+  };
+  [[nodiscard]] Past& past();  ///< makes one where there is none
+  [[nodiscard]] const Past& known() const noexcept;
+
+  std::unique_ptr<Past> past_;  ///< null: nothing has happened
+  Tick attached_at_;
   State state_ = State::attached;
   Cause cause_ = Cause::lost;
   Reason reason_ = Reason::none;
   bool lasting_ = false;  ///< the leg has proved itself
-  std::uint8_t early_count_ = 0;
-  std::uint32_t disabled_ = 0;  ///< the backend is, for that time, since `disabled_since_`; 0 = it isn't
-  Tick since_ = 0;              ///< of the present state
-  Tick began_ = 0;              ///< of the hold or the move
-  Tick next_at_ = 0;            ///< held: of the next attempt
-  Tick attached_at_;
-  Tick disabled_since_ = 0;
-  std::array<Tick, early_deaths> early_{};
-  std::uint32_t number_ = 0;
-  std::uint16_t retry_ = 0;
-  std::uint16_t spent_ = 0;  ///< answers in a row that did not fit, and legs that did not last
-  std::uint32_t reroutes_ = 0;
-  std::unique_ptr<Excluded> excluded_;  ///< null = none
 };
+static_assert(sizeof(Reroute) <= 16, "every session has one");
 
 }  // namespace holdfast::session

@@ -13,13 +13,13 @@ constexpr std::uint32_t linger_ms = 2'000;
 }  // namespace
 
 Reroute::Rules Session::reroute_rules() const noexcept {
-  return {route_.hold_ms.load(std::memory_order_relaxed), route_.attempts.load(std::memory_order_relaxed),
-          route_.close_timeout_ms.load(std::memory_order_relaxed)};
+  return {route().hold_ms.load(std::memory_order_relaxed), route().attempts.load(std::memory_order_relaxed),
+          route().close_timeout_ms.load(std::memory_order_relaxed)};
 }
 
 bool Session::can_reroute(Cause cause) const noexcept {
-  return phase_ == Phase::open && continuation_ != nullptr && shard_.surroundings().desk != nullptr &&
-         route_.reroutes_on(cause) &&
+  return phase_ == Phase::open && continuation_ != nullptr && shard().surroundings().desk != nullptr &&
+         route().reroutes_on(cause) &&
          (continuity_ == Continuity::whole || (continuity_ == Continuity::until_used && !compressed_));
 }
 
@@ -31,7 +31,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
   if (phase_ != Phase::open) return;  // the client's leg was found dead
   const Peer gone = current_;
   BackendSide& old = backend_side(gone);
-  const net::Liveness last = old.leg->liveness();
+  const net::Liveness last = old.leg.liveness();
   const bool planned = breaking_;
   const bool can_answer = answer_code != 0 && at_boundary(gone) && !replay_.blocked() && !old.write_broken;
   const Reroute::Todo todo = part_from(gone, cause, answer_code, last);
@@ -40,9 +40,9 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
     old.close_written = true;
   }
   leave(gone);
-  if (old.leg != nullptr && answer_code == 0 && !planned) {
+  if (old.leg && answer_code == 0 && !planned) {
     // Nobody is there to hear our last words; what counts as undelivered must not arrive later.
-    if (last.unacknowledged_bytes > 0) old.leg->abort();
+    if (last.unacknowledged_bytes > 0) old.leg.abort();
     drop(gone);
   }
   perform(todo);
@@ -55,7 +55,7 @@ void Session::detach(Cause cause, std::uint16_t answer_code) noexcept {
 void Session::let_it_finish() noexcept {
   const Peer gone = current_;
   BackendSide& old = backend_side(gone);
-  const Reroute::Todo todo = part_from(gone, Cause::lost, 0, old.leg->liveness());
+  const Reroute::Todo todo = part_from(gone, Cause::lost, 0, old.leg.liveness());
   former_ = gone;
   old.role = Role::former;
   old.seat = {};
@@ -67,7 +67,7 @@ void Session::let_it_finish() noexcept {
 // Counts what is lost with it and keeps what the next leg is to get.
 Reroute::Todo Session::part_from(Peer gone, Cause cause, std::uint16_t answer_code,
                                  net::Liveness last) noexcept {
-  const Tick now = shard_.loop().now();
+  const Tick now = shard().loop().now();
   BackendSide& old = backend_side(gone);
   const bool planned = breaking_;
   const bool confirmed = planned && answers_ours(answer_code) && last.unacknowledged_bytes == 0;
@@ -82,14 +82,15 @@ Reroute::Todo Session::part_from(Peer gone, Cause cause, std::uint16_t answer_co
   detour().tally = {};
   set_stranded(false);
   const upstream::Backend* here = &old.seat.backend();
-  const Reroute::Todo todo = reroute_.lost(now, cause, here, shard_.random(), reroute_rules());
+  const Reroute::Todo todo = reroute_.lost(now, cause, here, shard().random(), reroute_rules());
   detour().why_not = todo == Reroute::Todo::give_up ? "the legs it gets don't last" : "";
-  const Replay::Rewound rewound = replay_.rewind(stream_point());
+  const Replay::Rewound rewound = replay_.rewind(shard().loop().buffers(), stream_point());
   if (rewound.swallow) {
     swallowing_ = true;
     preamble_wanted_ = preamble_messages_;  // it can't be one of them any more, nor what follows it
   }
   count_loss(last, sent_bytes, rewound);
+  detour().latest = latest();
   current_ = nobody;
   return todo;
 }
@@ -116,9 +117,9 @@ void Session::count_loss(const net::Liveness& last, std::uint32_t sent_bytes,
   tally.undelivered = rewound.dropped + certain;
   tally.unconfirmed = had - certain;
   tally.resent = rewound.resent;
-  cells_.undelivered.add(tally.undelivered);
-  cells_.unconfirmed.add(tally.unconfirmed);
-  cells_.resent.add(tally.resent);
+  cells().undelivered.add(tally.undelivered);
+  cells().unconfirmed.add(tally.unconfirmed);
+  cells().resent.add(tally.resent);
   answered_ = client_messages_ - std::min(client_messages_, rewound.kept);
 }
 
@@ -159,29 +160,30 @@ void Session::perform(Reroute::Todo todo) noexcept {
 void Session::ask() noexcept {
   auto attempt = std::make_unique<Attempt>();
   detour().withdrawn = std::make_shared<std::atomic<bool>>(false);
-  attempt->shard = &shard_;
-  attempt->session = self_;
+  attempt->shard = &shard();
+  attempt->session = shard().handle_of(*this);
   attempt->id = id_;
   attempt->number = reroute_.number();
   attempt->retry = reroute_.retry();
   attempt->reroutes = reroute_.reroutes() + 1;
   attempt->cause = reroute_.cause();
-  attempt->route = &route_;
+  attempt->route = &route();
   attempt->upstream = upstream();
   attempt->continuation = continuation_->copy();
   attempt->exclude = reroute_.excluded();
   if (const upstream::Backend* here = backend()) attempt->exclude.back() = here;  // a move leads elsewhere
-  attempt->deadline = Clock::now() + Milliseconds(reroute_.patience_ms(shard_.loop().now(), reroute_rules()));
+  attempt->deadline =
+      Clock::now() + Milliseconds(reroute_.patience_ms(shard().loop().now(), reroute_rules()));
   attempt->withdrawn = detour().withdrawn;
   attempt->looks_only = reroute_.state() == Reroute::State::moving && breaks_first();
-  shard_.surroundings().desk->ask(std::move(attempt));
+  shard().surroundings().desk->ask(std::move(attempt));
 }
 
 void Session::reply(AttemptReply& answer) noexcept {
   const bool wanted = answer.number == reroute_.number() && reroute_.attempt_under_way() &&
                       (phase_ == Phase::open || (phase_ == Phase::closing && current_ == nobody));
   if (!wanted) return;
-  const Tick now = shard_.loop().now();
+  const Tick now = shard().loop().now();
   detour().withdrawn.reset();
   detour().tally.attempts = reroute_.retry() + 1;
   if (answer.result == AttemptResult::ready && answer.leg == nullptr) {
@@ -195,7 +197,7 @@ void Session::reply(AttemptReply& answer) noexcept {
   } else {
     detour().why_not = answer.what;
     const Reroute::Todo todo =
-        reroute_.failed(now, answer.result, answer.tried, shard_.random(), reroute_rules());
+        reroute_.failed(now, answer.result, answer.tried, shard().random(), reroute_rules());
     if (todo == Reroute::Todo::stay) {
       if (!stranded_) note_reroute(RerouteResult::stayed, detour().why_not.c_str());
       set_stranded(answer.result == AttemptResult::nobody && wanted_elsewhere().has_value());
@@ -212,7 +214,7 @@ void Session::reply(AttemptReply& answer) noexcept {
 // has become urgent to leave meanwhile that is an answer to another question.
 void Session::note_place(Tick now) noexcept {
   if (reroute_.state() == Reroute::State::attempting) {
-    perform(reroute_.failed(now, AttemptResult::no_way, nullptr, shard_.random(), reroute_rules()));
+    perform(reroute_.failed(now, AttemptResult::no_way, nullptr, shard().random(), reroute_rules()));
     return;
   }
   detour().place_found = true;
@@ -225,16 +227,17 @@ bool Session::take_standby(AttemptReply& answer) noexcept {
   const Peer slot = free_slot();
   BackendSide& fresh = backend_side(slot);
   fresh = BackendSide();
-  if (!shard_.loop().add(*answer.leg, *this, slot)) {
+  fresh.leg = net::PumpLeg(std::move(answer.leg));
+  if (!shard().loop().add(fresh.leg, *this, slot)) {
+    fresh.leg.reset();
     answer.what = "out of epoll watches";
     answer.result = AttemptResult::no_way;
     return false;
   }
-  fresh.leg = std::move(answer.leg);
   fresh.seat = std::move(*answer.seat);
   fresh.role = Role::standby;
   fresh.reading = Reading::later;
-  fresh.begun = fresh.last_received = shard_.loop().now();
+  fresh.since = fresh.last_received = shard().loop().now();
   detour().early.reset();
   if (!answer.early.empty()) detour().early = std::make_unique<std::string>(std::move(answer.early));
   standby_ = slot;
@@ -245,7 +248,7 @@ bool Session::take_standby(AttemptReply& answer) noexcept {
 Session::Peer Session::free_slot() noexcept {
   (void)detour();
   for (const Peer peer : backend_peers()) {
-    if (side(peer).role == Role::none && side(peer).leg == nullptr) return peer;
+    if (side(peer).role == Role::none && !side(peer).leg) return peer;
   }
   for (const Peer peer : backend_peers()) {
     if (side(peer).role != Role::leaving) continue;
@@ -272,22 +275,22 @@ void Session::attach() noexcept {
 // The standby leg becomes the current one; the record lacks its pause.
 std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   auto record = make_record(RerouteResult::attached, "");
+  const std::shared_ptr<upstream::UpstreamState> before = upstream_state();
   current_ = standby_;
   standby_ = nobody;
   BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
   const auto& next = leg.seat.backend().upstream_state();
-  if (in_circuit_ && next != upstream_state()) {
-    upstream_state()->circuit().end_session();
+  if (in_circuit_ && next != before) {
+    before->circuit().end_session();
     in_circuit_ = next->circuit().take_session().give_up();
   }
-  latest_ = leg.seat.shared_backend();
-  latest_->count_reroute_to();
+  latest()->count_reroute_to();
   ordered_.reset();  // what is still in the queue was about the leg before
   set_stranded(false);
   side(client).relayed_ping_open = false;
   record->upstream = upstream();
-  record->to = latest_->address();
+  record->to = latest()->address();
   upstream_state()->count(reroute_.cause(), RerouteResult::attached);
   return record;
 }
@@ -301,7 +304,7 @@ void Session::leave_circuit() noexcept {
 void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
   BackendSide& leg = backend_side(current_);
   leg.got_preamble = !preamble.empty();
-  replay_.prepend(preamble);
+  replay_.prepend(shard().loop().buffers(), preamble);
   leg.given_bytes = static_cast<std::uint32_t>(replay_.size());
   marks_ = {};
   set_mark(leg);
@@ -311,16 +314,16 @@ void Session::begin_leg(std::span<const std::byte> preamble) noexcept {
 // The forced read comes in the next turn: this may be within somebody else's.
 void Session::feed_from(Peer peer) noexcept {
   BackendSide& source = backend_side(peer);
-  if (source.leg == nullptr) return;
+  if (!source.leg) return;
   // As many as the client has had; the leg before may have brought some until now.
   if (source.got_preamble) source.answers_to_swallow = answers_;
-  source.last_received = shard_.loop().now();
+  source.last_received = shard().loop().now();
   if (phase_ == Phase::settled) return;
   source.reading = Reading::frames;
   source.stops = 0;
-  if (side(client).unsent != nullptr) source.pause(Stop::destination);
+  if (side(client).waiting(&Rest::unsent) != nullptr) source.pause(Stop::destination);
   if (const auto early = std::move(detour().early)) consume(peer, std::as_bytes(std::span(*early)));
-  if (source.leg != nullptr) shard_.loop().requeue(*this, peer);
+  if (source.leg) shard().loop().requeue(*this, peer);
 }
 
 // --- ends of it ---
@@ -330,13 +333,13 @@ void Session::leave(Peer peer) noexcept {
   BackendSide& old = backend_side(peer);
   old.role = Role::leaving;
   old.seat = {};
-  old.carry.reset();
-  old.held.reset();
+  old.forget(&Rest::carry);
+  old.forget(&Rest::held);
   old.resume(Stop::destination);
-  old.leaving_since = shard_.loop().now();
+  old.since = shard().loop().now();
   if (old.reading != Reading::ended) old.reading = Reading::discard;
   finish(peer);
-  shard_.loop().requeue(*this, peer);  // to linger
+  shard().loop().requeue(*this, peer);  // to linger
 }
 
 // No new leg, if there was to be one.
@@ -360,8 +363,8 @@ void Session::drop_waiting() noexcept {
   const std::uint64_t certain = replay_.begun_messages() - replay_.with_some_leg();
   detour().tally.undelivered += certain;
   detour().tally.unconfirmed += perhaps;
-  cells_.undelivered.add(certain);
-  cells_.unconfirmed.add(perhaps);
+  cells().undelivered.add(certain);
+  cells().unconfirmed.add(perhaps);
   replay_.clear();
 }
 
@@ -391,13 +394,13 @@ Session::Detour& Session::detour() {
 void Session::forget_detour() noexcept {
   if (detour_ == nullptr || current_ != first || reroute_.state() != Reroute::State::attached) return;
   const BackendSide& spare = detour_->second;
-  if (spare.role == Role::none && spare.leg == nullptr) detour_.reset();
+  if (spare.role == Role::none && !spare.leg) detour_.reset();
 }
 
 void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   for (const Peer peer : backend_peers()) {
-    if (side(peer).role != Role::leaving || side(peer).leg == nullptr) continue;
-    const std::uint32_t left = remaining_ms(side(peer).leaving_since, linger_ms, now);
+    if (side(peer).role != Role::leaving || !side(peer).leg) continue;
+    const std::uint32_t left = remaining_ms(side(peer).since, linger_ms, now);
     if (left == 0) {
       drop(peer);
     } else {
@@ -405,7 +408,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
     }
   }
   if (breaking_) {
-    const std::uint32_t timeout = route_.close_timeout_ms.load(std::memory_order_relaxed);
+    const std::uint32_t timeout = route().close_timeout_ms.load(std::memory_order_relaxed);
     const std::uint32_t left = remaining_ms(detour().breaking_since, timeout, now);
     if (left == 0 && side(current_).paused()) {
       detour().breaking_since = now;
@@ -438,7 +441,7 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
 void Session::set_stranded(bool stranded) noexcept {
   if (stranded == stranded_) return;
   stranded_ = stranded;
-  shard_.surroundings().cells.stranded.add(stranded ? 1 : -1);
+  shard().surroundings().cells.stranded.add(stranded ? 1 : -1);
 }
 
 }  // namespace holdfast::session

@@ -30,6 +30,7 @@
 #include "holdfast/session/orders.hpp"
 #include "holdfast/session/shard.hpp"
 #include "holdfast/ws/walker.hpp"
+#include "session/kind.hpp"
 #include "session/packed_story.hpp"
 #include "session/replay.hpp"
 #include "session/reroute.hpp"
@@ -37,15 +38,15 @@
 
 namespace holdfast::session {
 
-class Session final : public net::Handler, private Timer {
+class Session final : private Timer, public net::Handler {
  public:
-  Session(Shard& shard, Handover& handover) noexcept;
+  Session(const Kind& kind, Handover& handover) noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
 
   /// Registers the legs, sends what came early, and reads what may already be waiting.
-  void start(Handle self, Handover& handover) noexcept;
+  void start(Handover& handover) noexcept;
 
   void on_ready(unsigned which, net::Readiness ready) noexcept override;
 
@@ -72,9 +73,9 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool is_running() const noexcept {
     return phase_ == Phase::open || (phase_ == Phase::closing && reason_ == Reason::client_vanished);
   }
-  [[nodiscard]] const std::string& upstream() const noexcept { return latest_->upstream(); }
+  [[nodiscard]] const std::string& upstream() const noexcept { return latest()->upstream(); }
   [[nodiscard]] const std::shared_ptr<upstream::UpstreamState>& upstream_state() const noexcept {
-    return latest_->upstream_state();
+    return latest()->upstream_state();
   }
   /// The backend that gets the client's messages; null while there is none.
   [[nodiscard]] const upstream::Backend* backend() const noexcept;
@@ -89,7 +90,7 @@ class Session final : public net::Handler, private Timer {
 
  private:
   void check_if_asked() const noexcept {
-    if (shard_.surroundings().checking) check_invariants();
+    if (shard().surroundings().checking) check_invariants();
   }
   enum Peer : std::uint8_t { client = 0, first = 1, second = 2, nobody = 3 };
   static constexpr std::uint16_t normal_closure = 1000;
@@ -127,6 +128,12 @@ class Session final : public net::Handler, private Timer {
     rate = 2,         ///< the client has sent too fast (throttling.cpp)
   };
 
+  /// What waits for more bytes, or for room, of one leg. A session at work has it; it goes in a quiet time.
+  struct Rest {
+    BufferPtr carry;   ///< an incomplete frame head or control frame that came from it
+    BufferPtr unsent;  ///< what it has not taken yet (for the current backend leg: replay_)
+    BufferPtr held;    ///< a backend's: a frame or message kept back until it is whole
+  };
   /// One leg, with what was read from it but not forwarded and what waits to be written to it.
   struct Side {
     explicit Side(ws::Sender sender) noexcept : walker(sender) {}
@@ -140,7 +147,21 @@ class Session final : public net::Handler, private Timer {
     void resume(Stop why) noexcept {
       stops = static_cast<std::uint8_t>(stops & ~static_cast<unsigned>(why)) & 3U;
     }
-    std::unique_ptr<net::Leg> leg;            ///< null = gone
+    [[nodiscard]] Buffer* waiting(BufferPtr Rest::*what) const noexcept {
+      return rest == nullptr ? nullptr : ((*rest).*what).get();
+    }
+    [[nodiscard]] BufferPtr& room_for(BufferPtr Rest::*what) {
+      if (rest == nullptr) rest = std::make_unique<Rest>();
+      return (*rest).*what;
+    }
+    void forget(BufferPtr Rest::*what) noexcept {
+      if (rest != nullptr) ((*rest).*what).reset();
+    }
+    /// Seldom: it is allocated again.
+    void give_back() noexcept {
+      if (rest != nullptr && !rest->carry && !rest->unsent && !rest->held) rest.reset();
+    }
+    net::PumpLeg leg;                         ///< none = gone
     [[no_unique_address]] ws::Walker walker;  ///< of the frames that come from it
     // These lie in the walker's tail padding.
     std::uint16_t close_due = 0;        ///< Close to write to it at the next frame boundary
@@ -159,25 +180,23 @@ class Session final : public net::Handler, private Timer {
     bool ping_answered : 1 = false;      ///< it has answered one of ours before
     bool relayed_ping_open : 1 = false;  ///< a forwarded one is unanswered
     bool in_flight : 1 = false;
-    bool corked : 1 = false;  ///< its leg is
-    BufferPtr carry;          ///< an incomplete frame head or control frame that came from it
-    BufferPtr unsent;         ///< what it has not taken yet (for the current backend leg: replay_)
-    Tick begun = 0;
+    bool corked : 1 = false;     ///< its leg is
+    std::unique_ptr<Rest> rest;  ///< null: nothing waits
+    Tick since = 0;  ///< of a leg that is leaving: when it began to; of others when they were attached
     Tick last_received = 0;
     Tick ping_at = 0;          ///< when ours was written
     Tick last_taken = 0;       ///< when it last took some of its unsent bytes
     Tick in_flight_since = 0;  ///< no acknowledgement seen from here on, see keepalive.cpp
-    Tick leaving_since = 0;
   };
   struct BackendSide : Side {
     BackendSide() noexcept : Side(ws::Sender::server) {}
-    upstream::Seat seat;
-    BufferPtr held;                 ///< a frame or message kept back until it is whole
-    std::uint32_t given_bytes = 0;  ///< modulo 2^32; current leg: what it has or is to get, ours included
+    [[no_unique_address]] upstream::Seat seat;
+    // These lie in the seat's tail padding.
     std::uint8_t answers_to_swallow = 0;  ///< of the preamble, that the client does not get
-    bool got_preamble = false;            ///< as a later leg: its answers are not for the client
-    bool kept_told = false;               ///< outlier detection knows that it did not die early
-    Given given = Given::whole_ones;
+    Given given : 2 = Given::whole_ones;
+    bool got_preamble : 1 = false;  ///< as a later leg: its answers are not for the client
+    bool kept_told : 1 = false;     ///< outlier detection knows that it did not die early
+    std::uint32_t given_bytes = 0;  ///< modulo 2^32; current leg: what it has or is to get, ours included
   };
 
   /// What the reroute under way costs, for its record.
@@ -190,6 +209,7 @@ class Session final : public net::Handler, private Timer {
   /// What only a session needs that is on its way to another backend, or that has its second leg.
   struct Detour {
     BackendSide second;
+    std::shared_ptr<upstream::Backend> latest;  ///< of the current leg that is gone
     Tally tally;
     std::string why_not;                           ///< what the latest attempt failed with
     std::unique_ptr<std::string> early;            ///< what the newest leg's backend sent behind its 101
@@ -282,6 +302,7 @@ class Session final : public net::Handler, private Timer {
   // keepalive.cpp: time
   void on_timer(Tick now) override;
   void look(Tick now) noexcept;
+  void give_back() noexcept;
   void look_at_leg(Peer peer, Tick now, std::uint32_t& wait_ms) noexcept;
   void send_ping(Peer to, Tick now) noexcept;
   [[nodiscard]] bool pong_is_ours(Peer from, const ws::ControlPayload& payload) noexcept;
@@ -289,7 +310,7 @@ class Session final : public net::Handler, private Timer {
   void lost(Peer peer) noexcept;
   /// Something is to be looked after soon, but not from within a write.
   void look_soon() noexcept;
-  void arm_closing_timer() noexcept;
+  void arm_closing_timer(std::uint32_t wait_ms) noexcept;
   /// Why it should be over by now, or Reason::none; `wait_ms` is lowered to when to ask again.
   [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) noexcept;
   /// Until its token is over; UINT32_MAX = that is no end for it, or far away.
@@ -355,6 +376,7 @@ class Session final : public net::Handler, private Timer {
   /// Whether it has lived long enough by now.
   void judge_leg_age(Tick now, std::uint32_t& wait_ms) noexcept;
   void record() noexcept;
+  void tell_session() noexcept;
   void note_reroute(RerouteResult result, const char* detail) noexcept;
   [[nodiscard]] std::unique_ptr<RerouteRecord> make_record(RerouteResult result, const char* detail) const;
   /// The pause is over.
@@ -389,49 +411,26 @@ class Session final : public net::Handler, private Timer {
   [[nodiscard]] bool at_boundary(Peer to) const noexcept;
   [[nodiscard]] std::optional<ws::Mask> mask_for(Peer to) noexcept;
   [[nodiscard]] metrics::RouteCells::Flow& flow(Peer from) noexcept;
-  [[nodiscard]] std::uint64_t age_ms(Tick now) const noexcept { return age_ms_ + elapsed_ms(aged_at_, now); }
+  [[nodiscard]] std::uint64_t age_ms(Tick now) const noexcept {
+    return (std::uint64_t{wraps_} + (has_wrapped(now) ? 1 : 0)) << 32U | (now - started_);
+  }
+  /// Another 2^32 ms since `aged_at_`.
+  [[nodiscard]] bool has_wrapped(Tick now) const noexcept { return now - started_ < aged_at_ - started_; }
+  /// The backend that had its messages last, also when it has gone; until the session is settled.
+  [[nodiscard]] const std::shared_ptr<upstream::Backend>& latest() const noexcept;
+  [[nodiscard]] Shard& shard() const noexcept { return kind_.shard; }
+  [[nodiscard]] RouteState& route() const noexcept { return kind_.route; }
+  [[nodiscard]] metrics::RouteCells& cells() const noexcept { return kind_.cells; }
   [[nodiscard]] Traffic& traffic(Peer from) noexcept { return from == client ? to_backend_ : to_client_; }
 
-  Shard& shard_;
-  RouteState& route_;
-  metrics::RouteCells& cells_;
-  metrics::SessionCells& open_sessions_;
-  std::shared_ptr<upstream::Backend> latest_;  ///< that had its messages, also when it has gone
-  ListenerSeat listener_seat_;
-  PackedStory story_;
-  SessionId id_;
-  std::unique_ptr<const Continuation> continuation_;
-  Side client_{ws::Sender::client};
-  BackendSide first_;
-  std::unique_ptr<Detour> detour_;
-  std::unique_ptr<Throttle> throttle_;  ///< once its route has limited rates or fragments
-  Replay replay_;
-  Reroute reroute_;
-  BufferPtr preamble_;   ///< the first client messages, whole ones
-  BufferPtr open_ping_;  ///< payload of the last forwarded client Ping without a Pong
-  Traffic to_backend_;
-  Traffic to_client_;
-  std::uint64_t client_messages_ = 0;  ///< whose last frame has begun, swallowed ones not counted
-  std::uint64_t answered_ = 0;         ///< client_messages_ when the last backend message came
   /// How far the stream to the current leg was at the end of the latest writes: what an unacknowledged rest
   /// means in messages.
   struct Mark {  // both modulo 2^32
     std::uint32_t bytes = 0;
     std::uint32_t messages = 0;
   };
-  std::array<Mark, 4> marks_{};
-  Handle self_;
-  Tick started_;
-  Tick aged_at_;  ///< when age_ms_ was right
-  std::uint64_t age_ms_ = 0;
-  Tick last_data_;
-  Tick closing_deadline_ = 0;
-  Tick end_at_ = 0;
-  Tick move_tried_at_ = 0;
-  std::uint16_t move_wait_ms_ = 0;  ///< since then, before the next try; 0 = that is over
-  std::uint16_t close_code_ = 0;    ///< for the record: the first Close seen or written
-  std::array<std::uint16_t, 2>
-      answer_{};  ///< Close to write to client, backend if they got none when closing is over
+
+  // In this order without holes: there are very many of it (see the end of this file).
   Reason planned_ = Reason::none;  ///< to end with at end_at_
   Reason reason_ = Reason::none;
   ClosedBy closed_by_ = ClosedBy::proxy;
@@ -439,22 +438,51 @@ class Session final : public net::Handler, private Timer {
   Peer current_ = first;
   Peer former_ = nobody;
   Peer standby_ = nobody;
-  Continuity continuity_;
-  std::uint8_t allowed_rsv_;
-  std::uint8_t next_mark_ = 0;
-  std::uint8_t answers_ = 0;         ///< messages that the client got; at most as many as a preamble can have
-  std::uint32_t token_lasts_100ms_;  ///< since started_; 0 = no end
-  std::uint32_t preamble_end_ = 0;   ///< bytes of the whole ones captured
+  const Kind& kind_;
+  Side client_{ws::Sender::client};
+  BackendSide first_;
+  std::unique_ptr<Detour> detour_;
+  std::unique_ptr<Throttle> throttle_;  ///< once its route has limited rates or fragments
+  [[no_unique_address]] Replay replay_;
+  std::uint16_t close_code_ = 0;  ///< for the record: the first Close seen or written
+  std::array<std::uint16_t, 2>
+      answer_{};  ///< Close to write to client, backend if they got none when closing is over
+  Traffic to_backend_;
+  Traffic to_client_;
+  std::uint64_t client_messages_ = 0;  ///< whose last frame has begun, swallowed ones not counted
+  std::uint64_t answered_ = 0;         ///< client_messages_ when the last backend message came
+  std::array<Mark, 4> marks_{};
+  Reroute reroute_;
+  BufferPtr preamble_;   ///< the first client messages, whole ones
+  BufferPtr open_ping_;  ///< payload of the last forwarded client Ping without a Pong
+  std::unique_ptr<const Continuation> continuation_;
+  PackedStory story_;
+  ListenerSeat listener_seat_;
+  SessionId id_;
+  Tick started_;
+  Tick aged_at_;  ///< of the latest look
+  Tick last_data_;
+  Tick end_at_ = 0;
+  Tick move_tried_at_ = 0;
+  std::uint32_t token_lasts_100ms_;     ///< since started_; 0 = no end
+  std::uint32_t preamble_end_ = 0;      ///< bytes of the whole ones captured
+  std::uint16_t move_wait_ms_ = 0;      ///< since move_tried_at_, before the next try; 0 = that is over
+  std::uint16_t wraps_ = 0;             ///< how often the ticks since started_ have begun anew, at aged_at_
   std::uint8_t preamble_messages_ = 0;  ///< whole ones captured
   std::uint8_t preamble_wanted_ = 0;
   std::uint8_t preamble_answers_;  ///< as at the handshake: what was agreed about compression depends on it
-  bool breaking_ : 1 = false;      ///< break_first: the old leg has our Close, the next one waits for its end
-  bool swallowing_ : 1 = false;    ///< the rest of the client's message under way is thrown away
-  bool compressed_ : 1 = false;    ///< the client has sent a compressed message
+  std::uint8_t answers_ = 0;       ///< messages that the client got; at most as many as a preamble can have
+  std::uint8_t allowed_rsv_;
+  std::uint8_t next_mark_ : 2 = 0;
+  Continuity continuity_ : 2;
+  bool breaking_ : 1 = false;    ///< break_first: the old leg has our Close, the next one waits for its end
+  bool swallowing_ : 1 = false;  ///< the rest of the client's message under way is thrown away
+  bool compressed_ : 1 = false;  ///< the client has sent a compressed message
   bool stranded_ : 1 = false;
-  bool in_circuit_ : 1 = false;    ///< counts as a session of latest_'s upstream
+  bool in_circuit_ : 1 = false;    ///< counts as a session of its latest backend's upstream
   bool move_counted_ : 1 = false;  ///< holds one of the shard's places for moves under way
   std::optional<Cause> ordered_;   ///< what it waits for in the shard's queue of moves
 };
+static_assert(sizeof(Session) <= 464, "the bench's plain-idle: think before more");
 
 }  // namespace holdfast::session

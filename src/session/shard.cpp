@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "session/kind.hpp"
 #include "session/moves.hpp"
 #include "session/session.hpp"
 
@@ -35,10 +36,10 @@ void Shard::deliver(std::unique_ptr<InboxItem> item) noexcept {
 }
 
 void Shard::attach(Handover& handover) noexcept {
-  auto [session, handle] = sessions_->create(*this, handover);
-  session->start(handle, handover);
+  Session* const session = sessions_->create(kind_of(handover), handover).first;
+  session->start(handover);
   // Picked before a reload that it is not in any more.
-  if (!session->upstream_state()->is_present()) session->end(Reason::upstream_gone);
+  if (session->is_running() && !session->upstream_state()->is_present()) session->end(Reason::upstream_gone);
   if (closing_for_ != Reason::none) session->end(closing_for_);
 }
 
@@ -55,8 +56,9 @@ void Shard::end_upstreams(std::chrono::milliseconds spread) noexcept {
 void Shard::end_spread(Reason reason, std::chrono::milliseconds spread) noexcept {
   std::vector<Session*> leaving;
   sessions_->for_each([&](Session& session, Handle) {
+    if (!session.is_running()) return;
     const bool stays = reason == Reason::upstream_gone && session.upstream_state()->is_present();
-    if (session.is_running() && !stays) leaving.push_back(&session);
+    if (!stays) leaving.push_back(&session);
   });
   const Tick now = loop_.now();
   for (std::size_t n = 0; n < leaving.size(); ++n) {
@@ -88,6 +90,20 @@ void Shard::move_ended() noexcept {
 
 std::uint32_t Shard::moves_under_way() const noexcept {
   return moves_->under_way();
+}
+
+Handle Shard::handle_of(const Session& session) const noexcept {
+  return sessions_->handle_of(session);
+}
+
+const Kind& Shard::kind_of(const Handover& handover) {
+  std::unique_ptr<Kind>& place = kinds_[{handover.route, handover.open_sessions}];
+  if (place == nullptr) {
+    RouteState& route = *handover.route;
+    place.reset(new Kind{*this, route, route.cells(surroundings_.pump_thread), *handover.open_sessions,
+                         handover.story.listener});
+  }
+  return *place;
 }
 
 Session* Shard::find(Handle handle) noexcept {

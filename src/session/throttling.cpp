@@ -17,10 +17,10 @@ namespace holdfast::session {
 Throttle* Session::throttle() noexcept {
   if (phase_ != Phase::open) return nullptr;
   if (throttle_ == nullptr) throttle_ = std::make_unique<Throttle>();
-  throttle_->take_limits(route_);
+  throttle_->take_limits(route());
   const std::size_t limit = throttle_->wanted_read_limit();
-  if (limit != throttle_->read_limit && client_.leg != nullptr) {
-    client_.leg->limit_reads(limit);
+  if (limit != throttle_->read_limit && client_.leg) {
+    client_.leg.limit_reads(limit);
     throttle_->read_limit = limit;
   }
   return throttle_.get();
@@ -38,27 +38,27 @@ void Session::too_fast(Throttle& limited, std::span<const std::byte> rest,
   if (closes)
     return refuse(client,
                   limit == metrics::RateLimit::messages ? Reason::too_many_messages : Reason::too_many_bytes);
-  limited.stalled = shard_.loop().buffers().get(rest.size());
+  limited.stalled = shard().loop().buffers().get(rest.size());
   limited.stalled->append(rest);
   client_.pause(Stop::rate);
   // Forwarding may have begun its end: nothing of it is limited any more.
   if (phase_ != Phase::open) return lift_throttle();
   ++limited.pauses;
-  cells_.rate_pauses[static_cast<std::size_t>(limit)].add();
+  cells().rate_pauses[static_cast<std::size_t>(limit)].add();
   look_soon();
 }
 
 void Session::take_stalled() noexcept {
   const BufferPtr stalled = std::move(throttle_->stalled);
-  client_.last_received = shard_.loop().now();
+  client_.last_received = shard().loop().now();
   consume_client(stalled->bytes());
 }
 
 void Session::look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept {
-  const bool is_off = !route_.has_rates.load(std::memory_order_relaxed);
-  if (is_off && throttle_->read_limit != Throttle::any_read && client_.leg != nullptr) {
+  const bool is_off = !route().has_rates.load(std::memory_order_relaxed);
+  if (is_off && throttle_->read_limit != Throttle::any_read && client_.leg) {
     throttle_->read_limit = Throttle::any_read;
-    client_.leg->limit_reads(Throttle::any_read);
+    client_.leg.limit_reads(Throttle::any_read);
   }
   if (!client_.paused_for(Stop::rate)) return;
   // It is us who don't read.
@@ -75,12 +75,12 @@ void Session::look_at_throttle(Tick now, std::uint32_t& wait_ms) noexcept {
 void Session::lift_throttle() noexcept {
   if (!client_.paused_for(Stop::rate)) return;
   client_.resume(Stop::rate);
-  if (client_.leg != nullptr) shard_.loop().requeue(*this, client);
+  if (client_.leg) shard().loop().requeue(*this, client);
 }
 
 // A message may be endless without ever being large. Its first frame is counted with the second.
 bool Session::may_continue_message(const ws::FrameHeader& header) noexcept {
-  const std::uint32_t most = route_.max_fragments.load(std::memory_order_relaxed);
+  const std::uint32_t most = route().max_fragments.load(std::memory_order_relaxed);
   if (most == 0) {
     if (throttle_ != nullptr) throttle_->continuations = 0;
     return true;

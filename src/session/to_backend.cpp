@@ -10,8 +10,9 @@ namespace holdfast::session {
 void Session::consume_client(std::span<const std::byte> data) noexcept {
   Side& source = side(client);
   const ws::Limits allowed = limits(client);
-  Throttle* const limited =
-      route_.has_rates.load(std::memory_order_relaxed) ? throttle() : nullptr;  // nothing where there is none
+  Throttle* const limited = route().has_rates.load(std::memory_order_relaxed)
+                                ? throttle()
+                                : nullptr;  // nothing where there is none
   StreamPoint start = stream_point();
   std::size_t begin = 0;  // of the run that is not written yet
   std::size_t position = 0;
@@ -26,7 +27,8 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
   while (source.reading == Reading::frames) {
     if (limited != nullptr && position < data.size()) {
       const auto next = data.subspan(position);
-      if (const auto excess = limited->excess_of(next, source.walker, kind_of_pongs(), shard_.loop().now())) {
+      if (const auto excess =
+              limited->excess_of(next, source.walker, kind_of_pongs(), shard().loop().now())) {
         write_run();
         return too_fast(*limited, next, *excess);
       }
@@ -35,7 +37,7 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
       const ws::WholeMessages whole = source.walker.whole_messages(data.subspan(position), allowed);
       if (whole.size != 0) {
         count(client, whole);
-        last_data_ = shard_.loop().now();
+        last_data_ = shard().loop().now();
         position += whole.size;
       }
       if (position == data.size()) break;
@@ -69,7 +71,7 @@ void Session::consume_client(std::span<const std::byte> data) noexcept {
     }
     if (continuity_ == Continuity::until_used && step.starts_frame && step.header.rsv != 0 && !compressed_)
       note_compressed();
-    last_data_ = shard_.loop().now();
+    last_data_ = shard().loop().now();
     if (swallowing_) {  // since before this read: nothing of it is in a run
       begin = position += step.size;
       swallowing_ = !source.walker.at_message_boundary();
@@ -120,7 +122,7 @@ bool Session::forwards_control(std::span<const std::byte> frame, const ws::Frame
 }
 
 void Session::remember_ping(const ws::ControlPayload& payload) noexcept {
-  open_ping_ = shard_.loop().buffers().get(ws::max_control_payload);
+  open_ping_ = shard().loop().buffers().get(ws::max_control_payload);
   open_ping_->append(payload.view());
 }
 
@@ -158,15 +160,15 @@ bool Session::accumulates() const noexcept {
 // With the memory for copies spent, messages under way are not kept, and those kept already are let go.
 Replay::Rules Session::replay_rules() noexcept {
   if (!may_keep(1)) return {0, 0};
-  return {route_.hold_bytes.load(std::memory_order_relaxed),
-          route_.resend_unanswered.load(std::memory_order_relaxed)};
+  return {route().hold_bytes.load(std::memory_order_relaxed),
+          route().resend_unanswered.load(std::memory_order_relaxed)};
 }
 
 // `run` ends where the client's walker stands.
 void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcept {
   if (accumulates()) {
     if (current_ != nobody) backend_side(current_).given_bytes += static_cast<std::uint32_t>(run.size());
-    replay_.queue(run, start);
+    replay_.queue(shard().loop().buffers(), run, start);
     judge_client_pause();
     return;
   }
@@ -174,18 +176,18 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
   BackendSide& leg = backend_side(current_);
   leg.given_bytes += static_cast<std::uint32_t>(run.size());
   if (replay_.blocked() || leg.write_broken) {
-    replay_.queue(run, start);
+    replay_.queue(shard().loop().buffers(), run, start);
     side(client).pause(Stop::destination);
     return;
   }
-  const net::IoResult sent = leg.leg->write(run);
+  const net::IoResult sent = leg.leg.write(run);
   const bool simple = sent.bytes == run.size() && replay_.idle() && stream_point().at_message_boundary() &&
-                      route_.resend_unanswered.load(std::memory_order_relaxed) == 0;
+                      route().resend_unanswered.load(std::memory_order_relaxed) == 0;
   set_mark(leg);
   if (simple) return;
-  replay_.wrote(run, sent.bytes, start, replay_rules());
+  replay_.wrote(shard().loop().buffers(), run, sent.bytes, start, replay_rules());
   if (replay_.blocked()) {
-    leg.last_taken = shard_.loop().now();
+    leg.last_taken = shard().loop().now();
     side(client).pause(Stop::destination);
     if (side(client).ending) look_soon();
   }
@@ -193,15 +195,17 @@ void Session::forward(std::span<const std::byte> run, StreamPoint start) noexcep
 }
 
 void Session::set_mark(const BackendSide& leg) noexcept {
-  marks_[next_mark_++ % marks_.size()] = {leg.given_bytes, static_cast<std::uint32_t>(client_messages_)};
+  marks_[next_mark_] = {leg.given_bytes, static_cast<std::uint32_t>(client_messages_)};
+  static_assert(std::tuple_size_v<decltype(marks_)> == 4);
+  next_mark_ = (next_mark_ + 1U) & 3U;
 }
 
 void Session::flush_replay() noexcept {
   Side& leg = side(current_);
-  if (accumulates() || !replay_.blocked() || leg.leg == nullptr || leg.write_broken) return;
-  const net::IoResult sent = leg.leg->write(replay_.unsent());
+  if (accumulates() || !replay_.blocked() || !leg.leg || leg.write_broken) return;
+  const net::IoResult sent = leg.leg.write(replay_.unsent());
   if (sent.bytes > 0) {
-    leg.last_taken = shard_.loop().now();
+    leg.last_taken = shard().loop().now();
     replay_.took(sent.bytes, replay_rules());
   }
   if (sent.state == net::IoState::failed) write_failed(current_);
@@ -210,26 +214,26 @@ void Session::flush_replay() noexcept {
 // Wherever a resumed client can't be read at once, because somebody else's bytes are in the scratch.
 void Session::judge_client_pause() noexcept {
   Side& source = side(client);
-  const bool full = accumulates() ? replay_.size() >= route_.hold_bytes.load(std::memory_order_relaxed) ||
-                                        (replay_.size() > 0 && shard_.hold_memory_left() == 0)
+  const bool full = accumulates() ? replay_.size() >= route().hold_bytes.load(std::memory_order_relaxed) ||
+                                        (replay_.size() > 0 && shard().hold_memory_left() == 0)
                                   : current_ != nobody && replay_.blocked();
   if (full) {
     if (!source.paused_for(Stop::destination) && source.ending) look_soon();
     source.pause(Stop::destination);
   } else if (source.paused_for(Stop::destination)) {
     source.resume(Stop::destination);
-    if (source.leg != nullptr) shard_.loop().requeue(*this, client);
+    if (source.leg) shard().loop().requeue(*this, client);
   }
 }
 
 // Whole messages only; one that does not fit into hold_bytes ends the collecting.
 void Session::capture_preamble(std::span<const std::byte> bytes) noexcept {
   const std::size_t kept = preamble_ == nullptr ? 0 : preamble_->size();
-  if (kept + bytes.size() > route_.hold_bytes.load(std::memory_order_relaxed) || !may_keep(bytes.size())) {
+  if (kept + bytes.size() > route().hold_bytes.load(std::memory_order_relaxed) || !may_keep(bytes.size())) {
     preamble_wanted_ = preamble_messages_;
     return;
   }
-  shard_.loop().buffers().append(preamble_, bytes);
+  shard().loop().buffers().append(preamble_, bytes);
   if (side(client).walker.at_message_boundary()) {
     ++preamble_messages_;
     preamble_end_ = static_cast<std::uint32_t>(preamble_->size());

@@ -17,7 +17,7 @@ class Session::ClientRun {
       : session_(session),
         source_(session.backend_side(from)),
         data_(data),
-        by_message_(session.route_.hold_unit.load(std::memory_order_relaxed) == config::HoldUnit::message) {}
+        by_message_(session.route().hold_unit.load(std::memory_order_relaxed) == config::HoldUnit::message) {}
 
   [[nodiscard]] std::span<const std::byte> rest() const noexcept { return data_.subspan(position_); }
   /// Some of a message has gone to the client, once `stop` was called. What is kept back may yet be lost.
@@ -29,12 +29,12 @@ class Session::ClientRun {
   /// The next bytes are data of the walker's last step.
   void pass(std::size_t size) noexcept {
     position_ += size;
-    if (source_.held != nullptr) return add_to_held();
+    if (source_.waiting(&Rest::held) != nullptr) return add_to_held();
     if (unit_done()) end_unit();
   }
   /// A control frame that goes along with the data around it.
   void pass_control(std::size_t size) noexcept {
-    if (source_.held == nullptr && unit_ == position_) {
+    if (source_.waiting(&Rest::held) == nullptr && unit_ == position_) {
       unit_ = position_ += size;
       return;
     }
@@ -67,8 +67,8 @@ class Session::ClientRun {
     const auto part = data_.subspan(unit_, position_ - unit_);
     const std::uint64_t known = part.size() + source_.walker.frame_remaining();
     if (!is_streaming() && session_.may_hold(known)) {
-      source_.held = session_.shard_.loop().buffers().get(static_cast<std::size_t>(known));
-      source_.held->append(part);
+      source_.room_for(&Rest::held) = session_.shard().loop().buffers().get(static_cast<std::size_t>(known));
+      source_.waiting(&Rest::held)->append(part);
     } else {
       send(part);
       note_streamed();
@@ -100,9 +100,10 @@ class Session::ClientRun {
   void add_to_held() noexcept {
     const auto part = data_.subspan(begin_, position_ - begin_);
     begin_ = unit_ = position_;
-    const std::uint64_t known = source_.held->size() + part.size() + source_.walker.frame_remaining();
-    const bool fits = known <= source_.held->capacity() || session_.may_hold(known);
-    session_.shard_.loop().buffers().append(source_.held, part);
+    const std::uint64_t known =
+        source_.waiting(&Rest::held)->size() + part.size() + source_.walker.frame_remaining();
+    const bool fits = known <= source_.waiting(&Rest::held)->capacity() || session_.may_hold(known);
+    session_.shard().loop().buffers().append(source_.room_for(&Rest::held), part);
     if (unit_done()) {
       session_.write_held(source_);
       end_unit();
@@ -181,7 +182,7 @@ void Session::consume_backend(Peer from, std::span<const std::byte> data) noexce
     }
   }
   run.stop();
-  if (heard) last_data_ = shard_.loop().now();
+  if (heard) last_data_ = shard().loop().now();
   if (run.gave_some()) note_answer(from);
   if (source.reading == Reading::frames && !run.rest().empty()) carry(from, run.rest());
 }
@@ -198,19 +199,19 @@ void Session::note_answer(Peer from) noexcept {
 }
 
 void Session::write_held(BackendSide& source) noexcept {
-  const BufferPtr held = std::move(source.held);
+  const BufferPtr held = std::move(source.room_for(&Rest::held));
   to_client_.bytes += held->size();
   flow(first).bytes.add(held->size());
   write(client, held->bytes());
 }
 
 bool Session::may_hold(std::uint64_t bytes) noexcept {
-  return bytes <= route_.hold_bytes.load(std::memory_order_relaxed) && may_keep(bytes);
+  return bytes <= route().hold_bytes.load(std::memory_order_relaxed) && may_keep(bytes);
 }
 
 bool Session::may_keep(std::uint64_t bytes) noexcept {
-  if (bytes <= shard_.hold_memory_left()) return true;
-  shard_.surroundings().cells.hold_memory_spent.add();
+  if (bytes <= shard().hold_memory_left()) return true;
+  shard().surroundings().cells.hold_memory_spent.add();
   return false;
 }
 
@@ -233,7 +234,7 @@ void Session::backend_close(Peer from, std::span<const std::byte> frame,
   if (phase_ == Phase::closing && breaking_)
     return close_came(from, code);  // it answers ours, not the client's
   const bool expected = breaking_ && answers_ours(code);
-  const bool ends_leg_only = expected || standby_ != nobody || route_.is_going(code);
+  const bool ends_leg_only = expected || standby_ != nobody || route().is_going(code);
   if (phase_ == Phase::open && ends_leg_only && (breaking_ || can_reroute(Cause::closing))) {
     // Half a message that the client has can't be taken back (promise 3).
     if (source.given != Given::whole_ones) {
@@ -247,7 +248,7 @@ void Session::backend_close(Peer from, std::span<const std::byte> frame,
     return;
   }
   if (phase_ == Phase::open) stay();
-  if (source.held != nullptr) write_held(source);
+  if (source.waiting(&Rest::held) != nullptr) write_held(source);
   to_client_.bytes += frame.size();
   flow(from).bytes.add(frame.size());
   cork_last_words(client);

@@ -128,6 +128,7 @@ class Leg {
  private:
   friend class Loop;
   friend class AsyncLeg;
+  friend class PumpLeg;
   friend class SendBatch;
   [[nodiscard]] virtual int descriptor() const noexcept = 0;
 };

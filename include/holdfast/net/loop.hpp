@@ -19,6 +19,7 @@
 #include "holdfast/base/inbox.hpp"
 #include "holdfast/base/timer_wheel.hpp"
 #include "holdfast/net/leg.hpp"
+#include "holdfast/net/pump_leg.hpp"
 
 namespace holdfast::net {
 
@@ -85,6 +86,7 @@ class Loop {
   /// Registers once, for life, all edges; the next turn tells what is in the kernel already (epoll_ctl(2)).
   /// What the leg has read ahead, or what is not wanted yet when that turn comes, the caller reads itself.
   [[nodiscard]] bool add(Leg& leg, Handler& handler, unsigned which) noexcept;
+  [[nodiscard]] bool add(PumpLeg& leg, Handler& handler, unsigned which) noexcept;
   /// Before a leg is destroyed or handed on while its descriptor stays open elsewhere.
   void remove(Leg& leg) noexcept;
 
@@ -109,6 +111,7 @@ class Loop {
     Handler* handler;
     unsigned which;
   };
+  [[nodiscard]] bool watch(int descriptor, Handler& handler, unsigned which) noexcept;
   void turn();
   static void dispatch(const Event& event) noexcept;
   void dispatch_inbox();

@@ -48,6 +48,15 @@ class Socket {
   ~Socket() { reset(); }
 
   void charge(DescriptorBudget& budget) noexcept;
+  /// Its descriptor and its budget, which the caller now has to close and to give back to; and the way back.
+  struct Parts {
+    DescriptorBudget* budget = nullptr;
+    int descriptor = -1;
+  };
+  explicit Socket(Parts parts) noexcept : budget_(parts.budget), descriptor_(parts.descriptor) {}
+  [[nodiscard]] Parts take_apart() noexcept {
+    return {std::exchange(budget_, nullptr), std::exchange(descriptor_, -1)};
+  }
   [[nodiscard]] int get() const noexcept { return descriptor_; }
   explicit operator bool() const noexcept { return descriptor_ >= 0; }
   void reset() noexcept;

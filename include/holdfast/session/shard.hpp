@@ -8,9 +8,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/base/slab.hpp"
@@ -25,6 +27,7 @@ namespace holdfast::session {
 
 class Session;
 class Moves;
+struct Kind;
 
 /// What a shard says to the operator's log.
 class WarningSink {
@@ -108,6 +111,7 @@ class Shard final : private net::Host {
   void warn_mute_to_pings(const upstream::Backend& backend);
 
   [[nodiscard]] Session* find(Handle handle) noexcept;
+  [[nodiscard]] Handle handle_of(const Session& session) const noexcept;
   void for_each(const std::function<void(Session&, Handle)>& visit);
 
   // Planned moves (moves.hpp).
@@ -132,6 +136,7 @@ class Shard final : private net::Host {
   void session_ended() noexcept { load_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] const Kind& kind_of(const Handover& handover);
   void end_spread(Reason reason, std::chrono::milliseconds spread) noexcept;
   void deliver(std::unique_ptr<InboxItem> item) noexcept override;
   void on_turn_end() noexcept override;
@@ -140,6 +145,8 @@ class Shard final : private net::Host {
   Surroundings surroundings_;
   net::Loop loop_;
   std::unique_ptr<Moves> moves_;
+  /// By route and open_sessions. As many as listeners have routes; they stay.
+  std::map<std::pair<const void*, const void*>, std::unique_ptr<Kind>> kinds_;
   std::unique_ptr<Slab<Session>> sessions_;
   std::vector<Handle> retired_;
   Guest* guest_ = nullptr;

@@ -40,7 +40,7 @@ std::string ping(std::string_view payload) {
 /// A stream as the session gives it: runs that end where a walker stops.
 struct Stream {
   BufferPool pool;
-  Replay replay{pool};
+  Replay replay;
   ws::Walker walker{Sender::client};
   Replay::Rules rules{64, 0};
 
@@ -49,22 +49,22 @@ struct Stream {
     const StreamPoint start = StreamPoint::of(walker);
     walk(text);
     if (replay.blocked()) {
-      replay.queue(bytes_of(text), start);
+      replay.queue(pool, bytes_of(text), start);
     } else {
-      replay.wrote(bytes_of(text), std::min(taken, text.size()), start, rules);
+      replay.wrote(pool, bytes_of(text), std::min(taken, text.size()), start, rules);
     }
     replay.check_invariants();
   }
   void hold(std::string_view text) {
     const StreamPoint start = StreamPoint::of(walker);
     walk(text);
-    replay.queue(bytes_of(text), start);
+    replay.queue(pool, bytes_of(text), start);
   }
   void take(std::size_t bytes) {
     replay.took(bytes, rules);
     replay.check_invariants();
   }
-  Replay::Rewound rewind() { return replay.rewind(StreamPoint::of(walker)); }
+  Replay::Rewound rewind() { return replay.rewind(pool, StreamPoint::of(walker)); }
   [[nodiscard]] std::string unsent() const { return text_of(replay.unsent()); }
 
  private:
@@ -219,7 +219,7 @@ TEST_CASE("the preamble goes first and is not part of what is counted or kept") 
   Stream s;
   s.hold(message("held"));
   const std::string login = message("login") + message("subscribe");
-  s.replay.prepend(bytes_of(login));
+  s.replay.prepend(s.pool, bytes_of(login));
   CHECK(s.unsent() == login + message("held"));
   CHECK(s.replay.begun_messages() == 1);
   s.take(login.size() - 2);
