@@ -278,6 +278,7 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   const std::shared_ptr<upstream::UpstreamState> before = upstream_state();
   current_ = standby_;
   standby_ = nobody;
+  detour().latest.reset();  // a reference keeps a backend in the metrics that no config has any more
   BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
   const auto& next = leg.seat.backend().upstream_state();
