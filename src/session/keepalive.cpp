@@ -74,12 +74,13 @@ Reason Session::overdue(Tick now, std::uint32_t& wait) noexcept {
   if (token_left_ms(now) == 0) return Reason::token_expired;
   sooner(wait, token_left_ms(now));
   if (const std::uint32_t most = route().max_age_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining_ms(started_, most, now) == 0) return Reason::max_age;
-    sooner(wait, remaining_ms(started_, most, now));
+    const std::uint64_t age = age_ms(now);
+    if (age >= most) return Reason::max_age;
+    sooner(wait, static_cast<std::uint32_t>(most - age));
   }
   if (const std::uint32_t most = route().idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining_ms(last_data_, most, now) == 0) return Reason::idle;
-    sooner(wait, remaining_ms(last_data_, most, now));
+    if (since_ms(last_data_, now) >= most) return Reason::idle;
+    sooner(wait, most - since_ms(last_data_, now));
   }
   return Reason::none;
 }
