@@ -115,11 +115,11 @@ void Session::judge_leg_age(Tick now, std::uint32_t& wait_ms) noexcept {
   if (current_ == nobody || backend_side(current_).kept_told || !backend_side(current_).seat) return;
   const std::uint32_t early = backend_side(current_).seat.backend().early_death_ms();
   if (early == 0) return;
-  const std::uint32_t lived = since_ms(backend_side(current_).since, now);
-  if (lived >= early) {
+  const std::uint32_t left = left_ms(backend_side(current_).since, early, now);
+  if (left == 0) {
     tell_leg_kept(current_);
   } else {
-    wait_ms = std::min(wait_ms, early - lived);
+    wait_ms = std::min(wait_ms, left);
   }
 }
 

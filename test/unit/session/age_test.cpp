@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "session/session.hpp"
 #include "unit/session/fixture.hpp"
@@ -129,6 +130,20 @@ TEST_CASE("a leg that has lived for a month or more did not die early") {
     });
     CHECK(still.backend->failures(upstream::FailureKind::lost) == 1);
     CHECK(still.backend->failures(upstream::FailureKind::early_death) == 0);
+  }
+}
+
+TEST_CASE("legs that have been silent for a month are pinged once there are pings") {
+  Still still;
+  still.open();
+  still.pass(30 * day_ms);
+  still.route.ping_interval_ms = 30'000;
+  still.pass(10'000);
+  still.pass(60'000);
+  for (const net::Socket* peer : {&still.client, &still.backend_end}) {
+    std::array<char, 64> got{};
+    CHECK(recv(peer->get(), got.data(), got.size(), MSG_DONTWAIT) > 0);
+    CHECK(got[0] == static_cast<char>(0x89));
   }
 }
 
