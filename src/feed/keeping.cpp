@@ -33,13 +33,13 @@ Reason Subscriber::overdue(Tick now, std::uint32_t& wait_ms) noexcept {
   const bool has_end = route_.at_expiry.load(std::memory_order_relaxed) != config::Jwt::stay;
   if (token_lasts_100ms_ != 0 && has_end) {
     const std::uint64_t end = std::uint64_t{token_lasts_100ms_} * 100;
-    const std::uint64_t age = elapsed_ms(started_, now);
+    const std::uint64_t age = age_ms(now);
     if (age >= end) return Reason::token_expired;
     wait_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(wait_ms, end - age));
   }
   if (const std::uint32_t most = route_.max_age_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining_ms(started_, most, now) == 0) return Reason::max_age;
-    wait_ms = std::min(wait_ms, remaining_ms(started_, most, now));
+    if (age_ms(now) >= most) return Reason::max_age;
+    wait_ms = std::min(wait_ms, most - age_ms(now));
   }
   return Reason::none;
 }

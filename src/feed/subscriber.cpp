@@ -435,7 +435,7 @@ void Subscriber::settle() noexcept {
 }
 
 void Subscriber::record() noexcept {
-  const std::chrono::milliseconds duration{elapsed_ms(started_, loop().now())};
+  const std::chrono::milliseconds duration{age_ms(loop().now())};
   const session::Shard::Surroundings& around = audience_.shard().surroundings();
   route_.cells(pump_thread()).end(reason_, close_code_);
   around.cells.session_duration.observe(duration);
@@ -477,7 +477,7 @@ session::SessionView Subscriber::view(Tick now) const {
   seen.route = route_.name();
   seen.upstream = "feed:" + feed_.name();
   seen.state = phase_ == Phase::open ? "open" : "closing";
-  seen.age_ms = elapsed_ms(started_, now);
+  seen.age_ms = age_ms(now);
   seen.to_backend = from_client_;
   seen.to_client = to_client_;
   return seen;

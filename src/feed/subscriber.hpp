@@ -143,6 +143,8 @@ class Subscriber final : public net::Handler, private Timer {
   void look_at_ping(Tick now, std::uint32_t& wait_ms) noexcept;
   [[nodiscard]] Reason overdue(Tick now, std::uint32_t& wait_ms) noexcept;
 
+  /// Right for 49 days.
+  [[nodiscard]] std::uint32_t age_ms(Tick now) const noexcept { return now - started_; }
   [[nodiscard]] net::Loop& loop() const noexcept { return audience_.shard().loop(); }
   [[nodiscard]] std::size_t pump_thread() const noexcept {
     return audience_.shard().surroundings().pump_thread;

@@ -74,12 +74,13 @@ Reason Session::overdue(Tick now, std::uint32_t& wait) noexcept {
   if (token_left_ms(now) == 0) return Reason::token_expired;
   sooner(wait, token_left_ms(now));
   if (const std::uint32_t most = route().max_age_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining_ms(started_, most, now) == 0) return Reason::max_age;
-    sooner(wait, remaining_ms(started_, most, now));
+    const std::uint64_t age = age_ms(now);
+    if (age >= most) return Reason::max_age;
+    sooner(wait, static_cast<std::uint32_t>(most - age));
   }
   if (const std::uint32_t most = route().idle_timeout_ms.load(std::memory_order_relaxed); most != 0) {
-    if (remaining_ms(last_data_, most, now) == 0) return Reason::idle;
-    sooner(wait, remaining_ms(last_data_, most, now));
+    if (left_ms(last_data_, most, now) == 0) return Reason::idle;
+    sooner(wait, left_ms(last_data_, most, now));
   }
   return Reason::none;
 }
@@ -159,15 +160,15 @@ void Session::look_at_leg(Peer peer, Tick now, std::uint32_t& wait) noexcept {
   }
   // Spread, so that sessions that began together don't ping together: up to a tenth later.
   const std::uint32_t due = interval + (shard().handle_of(*this).index * 2654435761U) % (interval / 10 + 1);
-  if (const std::uint32_t left = remaining_ms(leg_side.last_received, due, now); left > 0) {
-    const std::uint32_t young = remaining_ms(leg_side.since, first_ping_ms, now);
+  if (const std::uint32_t left = left_ms(leg_side.last_received, due, now); left > 0) {
+    const std::uint32_t young = left_ms(leg_side.since, first_ping_ms, now);
     const bool unknown = leg_side.ping_at == 0 && !leg_side.ping_answered;
     if (!unknown || young > 0) return sooner(wait, unknown ? std::min(left, young) : left);
     // A busy leg is never silent enough for a ping, until it hangs: then it must be known that it would
     // answer.
   }
   // A forwarded ping that was never answered is given up after a timeout, or it would end our own for good.
-  if (remaining_ms(leg_side.last_received, due + timeout, now) == 0) leg_side.relayed_ping_open = false;
+  if (left_ms(leg_side.last_received, due + timeout, now) == 0) leg_side.relayed_ping_open = false;
   const bool can_send =
       !leg_side.relayed_ping_open && !has_unsent(peer) && !leg_side.paused() && at_boundary(peer);
   if (!can_send) return sooner(wait, look_again_ms);

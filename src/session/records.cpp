@@ -100,7 +100,8 @@ SessionView Session::view(Tick now) const {
 // Outlier detection is told by counting, not judged here: this is a pump thread.
 void Session::tell_leg_lost(Peer peer) noexcept {
   const BackendSide& leg = backend_side(peer);
-  if (leg.seat) leg.seat.backend().lost_leg(elapsed_ms(leg.since, shard().loop().now()));
+  const std::uint32_t lived = leg.kept_told ? UINT32_MAX : since_ms(leg.since, shard().loop().now());
+  if (leg.seat) leg.seat.backend().lost_leg(lived);
 }
 
 void Session::tell_leg_kept(Peer peer) noexcept {
@@ -114,7 +115,7 @@ void Session::judge_leg_age(Tick now, std::uint32_t& wait_ms) noexcept {
   if (current_ == nobody || backend_side(current_).kept_told || !backend_side(current_).seat) return;
   const std::uint32_t early = backend_side(current_).seat.backend().early_death_ms();
   if (early == 0) return;
-  const std::uint32_t left = remaining_ms(backend_side(current_).since, early, now);
+  const std::uint32_t left = left_ms(backend_side(current_).since, early, now);
   if (left == 0) {
     tell_leg_kept(current_);
   } else {

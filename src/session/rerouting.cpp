@@ -278,6 +278,7 @@ std::unique_ptr<RerouteRecord> Session::take_over() noexcept {
   const std::shared_ptr<upstream::UpstreamState> before = upstream_state();
   current_ = standby_;
   standby_ = nobody;
+  detour().latest.reset();  // a reference keeps a backend in the metrics that no config has any more
   BackendSide& leg = backend_side(current_);
   leg.role = Role::current;
   const auto& next = leg.seat.backend().upstream_state();
@@ -422,13 +423,13 @@ void Session::look_at_reroute(Tick now, std::uint32_t& wait) noexcept {
   if (phase_ != Phase::open) return;
   forget_detour();
   if (reroute_.state() == Reroute::State::settling && !breaking_) look_for_quiet(now, wait);
+  if (remaining_ms(move_tried_at_, move_wait_ms_, now) == 0) move_wait_ms_ = 0;  // while a Tick can tell
   if (reroute_.state() == Reroute::State::attached && !ordered_) {
     if (const auto cause = wanted_elsewhere()) {
       const std::uint32_t left = remaining_ms(move_tried_at_, move_wait_ms_, now);
       if (left > 0) {
         wait = std::min(wait, left);
       } else {
-        move_wait_ms_ = 0;
         (void)order_move(*cause);
       }
     } else {

@@ -17,6 +17,7 @@
 //     frame is larger than hold_bytes;
 //   - a session that is not open has a reason.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -413,6 +414,12 @@ class Session final : private Timer, public net::Handler {
   [[nodiscard]] metrics::RouteCells::Flow& flow(Peer from) noexcept;
   [[nodiscard]] std::uint64_t age_ms(Tick now) const noexcept {
     return (std::uint64_t{wraps_} + (has_wrapped(now) ? 1 : 0)) << 32U | (now - started_);
+  }
+  /// As elapsed_ms, of a moment that is past for certain: twice as long, for 49 days.
+  [[nodiscard]] static std::uint32_t since_ms(Tick past, Tick now) noexcept { return now - past; }
+  /// As remaining_ms, of a span that has begun for certain.
+  [[nodiscard]] static std::uint32_t left_ms(Tick past, std::uint32_t span_ms, Tick now) noexcept {
+    return span_ms - std::min(span_ms, since_ms(past, now));
   }
   /// Another 2^32 ms since `aged_at_`.
   [[nodiscard]] bool has_wrapped(Tick now) const noexcept { return now - started_ < aged_at_ - started_; }

@@ -131,6 +131,14 @@ class World final : private Wires {
     shard.loop().turn_at(now_, events);
   }
 
+  /// In steps that a Tick can tell.
+  void grow_older(std::chrono::hours by) {
+    for (auto hours = by.count(); hours > 0; --hours) {
+      now_ += 3'600'000;
+      shard.loop().turn_at(now_, {});
+    }
+  }
+
   /// Everything that can happen without anybody's will.
   void settle() {
     for (int n = 0; n < 200; ++n) {
@@ -335,6 +343,23 @@ TEST_CASE("a pass takes several turns, and who is still to be served gets what h
   }
   world.everybody_vanishes();
   CHECK(world.audience.subscriber_count() == 0);
+}
+
+TEST_CASE("a subscriber's max_age may be a month, and its duration is told right") {
+  config::Feed settings;
+  settings.name = "ticker";
+  World world(1, settings);
+  world.route.ping_interval_ms = 0;
+  world.route.max_age_ms = 30 * 86'400'000U;
+  world.join('a');
+  world.settle();
+  world.grow_older(std::chrono::hours(30 * 24 - 2));
+  CHECK_FALSE(world.notes.has_records());
+  world.grow_older(std::chrono::hours(4));
+  REQUIRE(world.notes.has_records());
+  const auto record = world.notes.next_record();
+  CHECK(record->reason == Reason::max_age);
+  CHECK(record->duration >= std::chrono::hours(30 * 24));
 }
 
 TEST_CASE("joins, leaves and stalls in every order: each message once, in order, or counted as skipped") {

@@ -29,6 +29,19 @@ TEST_CASE("a client whose backend dies goes on with another one and sees nothing
   CHECK(running.backend->sessions() == 0);
 }
 
+// Story: a backend that no config has any more stayed in the metrics until the sessions ended that had left
+// it.
+TEST_CASE("a session that has another backend lets go of the one that it has left") {
+  Rerouting running;
+  Ends ends = running.open_and_greet();
+  ends.backend.send(close_from(ws::Sender::server, 1012));
+  End next = running.answer(*running.desk.next());
+  ends.client.send(from_client("on"));
+  CHECK(next.expect().payload == "on");
+  running.sync();
+  CHECK(running.backend.use_count() == 1);
+}
+
 // Story: with thousands of ends to take, the messages of those whose turn had not come went to dead legs.
 TEST_CASE("what clients say while the ends of many legs wait for their turn goes to the next legs") {
   constexpr int many = 60;
