@@ -57,6 +57,8 @@ class World final : private Wires {
                  most_per_turn == 0 ? most_per_turn_of(random) : most_per_turn) {
     feed.apply(settings, dialect::Dialect::opaque());
   }
+  // The hub would tell an audience that is gone.
+  ~World() { hub.end_all(std::chrono::milliseconds(0)); }
 
   void join(char name) {
     clients.push_back(std::make_unique<Client>());

@@ -66,6 +66,8 @@ class World final : private Wires {
     feed.apply(settings(), dialect);
     route.max_message = 1U << 16U;
   }
+  // The hub would tell an audience that is gone.
+  ~World() { hub.end_all(std::chrono::milliseconds(0)); }
 
   static config::Feed settings() {
     config::Feed made;
